@@ -1,0 +1,1 @@
+"""The factory: mines the ledger, trains descendants, evaluates them and promotes the winners."""

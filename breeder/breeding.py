@@ -1,0 +1,149 @@
+"""One turn of the loop for one workflow: freeze, measure the cloud, breed, judge, enrol, promote.
+
+Every step leaves its result in the run folder, so an interrupted breeding goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+
+from breeder.baseline import SliceLabels, label_slices
+from breeder.bases import prepare_base
+from breeder.dataset import Dataset, freeze
+from breeder.deps import Deps
+from breeder.enrolment import enrol, enrol_workflow, promote_winner, record_evaluation
+from breeder.generations import Bred, Breeding
+from breeder.measuring import Bench, finalist
+from breeder.mining import Mined, mine
+from breeder.recipe import Recipe
+from breeder.run_folder import RunFolder, exclusive, open_run
+from breeder.scorers import choose_scorer
+from breeder.seen_text import check_tokens_agree, few_shot_examples, longest_answer
+from registry.entities import Purpose, SpecialistKind
+from registry.errors import NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class BreedResult:
+    """What one breeding came to; `specialist` is the candidate that was judged, empty if it was only a bare base."""
+
+    workflow: str
+    verdict: str
+    reason: str
+    specialist: str
+    kind: str
+    margin_lower: float
+    coverage: float
+    specialist_score: float
+    cloud_score: float
+    promoted: bool
+    baseline_cost_usd: float | None
+    seconds: float
+
+
+def mine_workflow(deps: Deps, workflow: str) -> Mined:
+    """Return the usable rows of a workflow.
+
+    Raises:
+        NotFoundError: the ledger has never seen this workflow.
+    """
+    purposes = {Purpose.USER, deps.settings.ledger.purpose}
+    mined = mine(deps.ledger.interactions(workflow=workflow, purposes=purposes))
+    if not mined.rows and not mined.dropped:
+        raise NotFoundError(f"the ledger has no interaction of workflow {workflow!r}; `modelbreeder ledger ls` shows what it has")
+    return mined
+
+
+def freeze_workflow(deps: Deps, workflow: str, recipe: Recipe) -> Dataset:
+    """Mine a workflow and freeze what it gives."""
+    mined = mine_workflow(deps, workflow)
+    scorer = choose_scorer([row.answer for row in mined.rows])
+    return freeze(workflow, mined, scorer, recipe.data, deps.home.datasets)
+
+
+def breed(deps: Deps, workflow: str, recipe: Recipe, *, generations: int = 1, promote: bool = False) -> BreedResult:
+    """Breed a workflow and return the verdict; the same rows are not bred twice by the same recipe.
+
+    Raises:
+        DataError: too few rows, or training diverged; ConflictError: somebody breeds this workflow now.
+        RefusedError, UpstreamError: the cloud baseline cannot be measured.
+    """
+    with exclusive(deps.home.runs, workflow) as parent:
+        run = open_run(parent, recipe, lambda: freeze_workflow(deps, workflow, recipe))
+        if run.result is not None:
+            deps.report(f"{workflow}: this recipe has bred these rows before; nothing new to do")
+            return BreedResult(**run.result)
+        started = time.monotonic()
+        breeding, labels = _begin(deps, run, recipe)
+        bred = breeding.breed(recipe, generations)
+        winner = finalist([one.measured for one in bred])
+        judged = next(one for one in bred if one.measured is winner)
+        bred += breeding.merge(judged, recipe.quantizations)
+        result = _conclude(deps, breeding, bred, judged, labels, promote=promote, seconds=time.monotonic() - started)
+        run.finish(asdict(result))
+        return result
+
+
+def _begin(deps: Deps, run: RunFolder, recipe: Recipe) -> tuple[Breeding, SliceLabels]:
+    dataset = run.dataset
+    sizes = ", ".join(f"{len(rows)} {name}" for name, rows in dataset.rows.items())
+    deps.report(f"{dataset.workflow}: {sizes} rows, scored as {dataset.scorer}")
+    enrol_workflow(deps, dataset)
+    base = prepare_base(recipe.base, deps.store, deps.home.runs / "bases", deps.report)
+    check_tokens_agree(deps, base, dataset)
+    labels = label_slices(deps, dataset, recipe.evaluation.cloud_samples, run.path / "baseline.jsonl")
+    bench = Bench(
+        calibration=labels.calibration,
+        holdout=labels.holdout,
+        scorer=dataset.scorer,
+        gate=recipe.gate.gate(),
+        look=deps.catalog.looks(dataset.workflow),
+        socket_dir=deps.socket_dir,
+        threads=deps.settings.local.threads,
+        context=deps.settings.local.context,
+    )
+    breeding = Breeding(
+        dataset=dataset,
+        base=base,
+        bench=bench,
+        max_tokens=longest_answer(base, dataset, recipe.evaluation.maximum_answer_tokens),
+        shots=few_shot_examples(dataset, recipe.evaluation.few_shot_examples, recipe.seed),
+        folder=run.path,
+        tracker=deps.tracker,
+        report=deps.report,
+    )
+    return breeding, labels
+
+
+def _conclude(
+    deps: Deps, breeding: Breeding, bred: list[Bred], judged: Bred, labels: SliceLabels, *, promote: bool, seconds: float
+) -> BreedResult:
+    """Enrol what was bred and the judged rung, record every evaluation, promote on `pass` if asked."""
+    dataset, names, promoted = breeding.dataset, dict[str, str](), False
+    for one in bred:
+        rung = one.measured.candidate.kind in (SpecialistKind.BASE, SpecialistKind.FEW_SHOT)
+        if rung and one is not judged:
+            continue
+        specialist = enrol(deps, dataset, breeding.base, one, tuple(names[parent] for parent in one.parents))
+        names[one.name] = specialist.name
+        evaluation = record_evaluation(
+            deps, dataset, specialist, one, judged=one is judged, cost_usd=labels.cost_usd if one is judged else None
+        )
+        if one is judged and promote:
+            promoted = promote_winner(deps, specialist, evaluation, by="breed") is not None
+    result = judged.measured.result
+    return BreedResult(
+        workflow=dataset.workflow,
+        verdict=result.verdict,
+        reason=result.reason,
+        specialist=names[judged.name],
+        kind=judged.measured.candidate.kind,
+        margin_lower=result.margin_lower,
+        coverage=result.coverage,
+        specialist_score=result.specialist_score,
+        cloud_score=result.cloud_score,
+        promoted=promoted,
+        baseline_cost_usd=labels.cost_usd,
+        seconds=seconds,
+    )

@@ -1,0 +1,138 @@
+"""Freeze mined rows into a dataset: train, calibration and a time-ordered holdout, digested and never changed.
+
+A dataset is a folder `data/datasets/DIGEST/` of three JSONL files and `dataset.json`, written last. The holdout is the
+newest slice of all tasks and the calibration slice the one before it; nothing in either is ever trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import orjson
+
+from breeder.mining import Mined, Row, Tier
+from breeder.recipe import DataPart
+from breeder.templates import constant_trim, known_fingerprints
+from registry.entities import PromptTrim
+from registry.errors import ArtifactError, DataError
+from registry.prompting import Prompt
+
+Slice: TypeAlias = Literal["train", "calibration", "holdout"]
+SLICES: tuple[Slice, ...] = ("train", "calibration", "holdout")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A frozen dataset; `digest` covers every row, the split, the scorer and the trim."""
+
+    workflow: str
+    digest: str
+    folder: Path
+    scorer: str
+    trim: PromptTrim
+    fingerprints: tuple[str, ...]
+    rows: Mapping[Slice, tuple[Row, ...]]
+    dropped: Mapping[str, int]
+
+
+def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path) -> Dataset:
+    """Split the rows, write the dataset below `root` and return it; the same rows give the same folder.
+
+    Raises:
+        DataError: there are too few rows; the message says how many are missing.
+    """
+    rows = mined.rows[-plan.maximum_rows :]
+    if len(rows) < plan.minimum_rows:
+        raise DataError(
+            f"workflow {workflow!r} has {len(rows)} usable rows and breeding needs {plan.minimum_rows}: "
+            f"{plan.minimum_rows - len(rows)} more; let the router serve more of it, or lower data.minimum_rows"
+        )
+    slices = _split(rows, plan)
+    prompts = [row.prompt for row in rows]
+    header: dict[str, object] = {
+        "workflow": workflow,
+        "scorer": scorer,
+        "trim": asdict(constant_trim(prompts)),
+        "fingerprints": list(known_fingerprints(prompts)),
+        "dropped": dict(mined.dropped),
+    }
+    lines = {name: b"".join(map(_line, slices[name])) for name in SLICES}
+    header["sha256"] = {name: hashlib.sha256(lines[name]).hexdigest() for name in SLICES}
+    manifest = orjson.dumps(header, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+    digest = hashlib.sha256(manifest).hexdigest()
+    _write(root / digest[:16], lines, manifest)
+    return load(root / digest[:16])
+
+
+def load(folder: Path) -> Dataset:
+    """Read a frozen dataset back.
+
+    Raises:
+        ArtifactError: a file is missing or no longer what was frozen.
+    """
+    try:
+        manifest = (folder / "dataset.json").read_bytes()
+        header = orjson.loads(manifest)
+        texts = {name: (folder / f"{name}.jsonl").read_bytes() for name in SLICES}
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise ArtifactError(f"dataset {folder} cannot be read: {error}; mine the workflow again") from error
+    for name, text in texts.items():
+        if hashlib.sha256(text).hexdigest() != header["sha256"][name]:
+            raise ArtifactError(f"{folder / name}.jsonl has changed since it was frozen; mine the workflow again")
+    return Dataset(
+        workflow=header["workflow"],
+        digest=hashlib.sha256(manifest).hexdigest(),
+        folder=folder,
+        scorer=header["scorer"],
+        trim=PromptTrim(**header["trim"]),
+        fingerprints=tuple(header["fingerprints"]),
+        rows={name: tuple(map(_row, text.splitlines())) for name, text in texts.items()},
+        dropped=header["dropped"],
+    )
+
+
+def _split(rows: Sequence[Row], plan: DataPart) -> Mapping[Slice, Sequence[Row]]:
+    holdout = min(plan.maximum_holdout, round(len(rows) * plan.holdout_share))
+    calibration = min(plan.maximum_calibration, round(len(rows) * plan.calibration_share))
+    train = len(rows) - holdout - calibration
+    return {"train": rows[:train], "calibration": rows[train : train + calibration], "holdout": rows[-holdout:]}
+
+
+def _write(folder: Path, lines: Mapping[Slice, bytes], manifest: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for name, text in {**{f"{name}.jsonl": text for name, text in lines.items()}, "dataset.json": manifest}.items():
+        write_atomically(folder / name, text)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a private file whole or not at all: temporary name, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _line(row: Row) -> bytes:
+    return orjson.dumps(asdict(row), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+def _row(line: bytes) -> Row:
+    value = orjson.loads(line)
+    return Row(
+        **{
+            **value,
+            "at_utc": datetime.fromisoformat(value["at_utc"]),
+            "prompt": Prompt(**value["prompt"]),
+            "tier": Tier(value["tier"]),
+        }
+    )

@@ -1,0 +1,58 @@
+"""The breeder's composition root: everything that a command of the factory needs, opened once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from breeder.progress import Report
+from breeder.tracking import MlflowTracker, NoTracker, Tracker
+from registry.artifacts import ArtifactStore
+from registry.catalog import Catalog
+from registry.database import Database, open_database
+from registry.home import Home
+from registry.ids import Clock, NewId, new_id, utc_now
+from registry.ledger import Ledger
+from registry.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The parts of one home, and the clock, ids and voice of one command."""
+
+    home: Home
+    settings: Settings
+    database: Database
+    catalog: Catalog
+    ledger: Ledger
+    store: ArtifactStore
+    tracker: Tracker
+    socket_dir: Path
+    report: Report
+    now: Clock = utc_now
+    new_id: NewId = new_id
+
+
+@contextmanager
+def open_deps(
+    home: Home, settings: Settings, socket_dir: Path, report: Report, *, tracking: bool = True
+) -> Iterator[Deps]:
+    """Open ledger, registry, artifacts and tracker of a home while the block runs."""
+    home.prepare()
+    database = open_database(settings.ledger.url or home.database_url)
+    try:
+        yield Deps(
+            home=home,
+            settings=settings,
+            database=database,
+            catalog=Catalog(database),
+            ledger=Ledger(database, "breeder", new_id),
+            store=ArtifactStore(home.artifacts),
+            tracker=MlflowTracker(home.mlruns) if tracking else NoTracker(),
+            socket_dir=socket_dir,
+            report=report,
+        )
+    finally:
+        database.close()

@@ -1,0 +1,130 @@
+"""Turn one workflow's interactions into labelled rows; every interaction that is left out has a reason.
+
+Pure: takes interactions, returns rows. Prompts and answers are the ledger's masked text, as served.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from registry.entities import FeedbackVerdict, Interaction, Lane, Status
+from registry.prompting import Prompt, prompt_of
+
+
+class Tier(StrEnum):
+    """How much a row's answer is worth, best first: judged by a person, or only given by the cloud."""
+
+    CORRECTED = "corrected"
+    ACCEPTED = "accepted"
+    CLOUD = "cloud"
+
+
+_RANK = {Tier.CORRECTED: 0, Tier.ACCEPTED: 1, Tier.CLOUD: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One (prompt, answer) pair and where it came from."""
+
+    interaction_id: str
+    at_utc: datetime
+    prompt: Prompt
+    answer: str
+    tier: Tier
+    session: str | None
+    client: str
+    trust_tier: str
+
+    @property
+    def judged(self) -> bool:
+        """Say whether a person vouches for the answer."""
+        return self.tier is not Tier.CLOUD
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """Rows oldest first, and how many interactions were left out for which reason."""
+
+    rows: tuple[Row, ...]
+    dropped: Mapping[str, int]
+
+
+def mine(interactions: Iterable[Interaction]) -> Mined:
+    """Return the usable rows of one workflow's interactions, one for each distinct prompt."""
+    dropped: Counter[str] = Counter()
+    best: dict[Prompt, Row] = {}
+    for interaction in interactions:
+        row = _row(interaction)
+        if isinstance(row, str):
+            dropped[row] += 1
+            continue
+        kept = best.get(row.prompt)
+        if kept is not None:
+            dropped["same prompt as a better or newer row"] += 1
+        if kept is None or _better(row, kept):
+            best[row.prompt] = row
+    rows = sorted(best.values(), key=lambda row: (row.at_utc, row.interaction_id))
+    return Mined(tuple(rows), dict(dropped))
+
+
+def answer_text(response: object) -> str | None:
+    """Return the first choice's text of an OpenAI chat completion, or None where there is none."""
+    match response:
+        case {"choices": [{"message": {"content": str(text)}}, *_]} if text.strip():
+            return text
+        case _:
+            return None
+
+
+def _row(interaction: Interaction) -> Row | str:
+    """Return the row that an interaction gives, or why it gives none."""
+    intent, outcome = interaction.intent, interaction.outcome
+    if outcome is None or outcome.status is not Status.OK:
+        return f"no complete answer ({outcome.status if outcome else 'open'})"
+    labelled = _label(interaction)
+    if labelled is None:
+        return _why_unlabelled(interaction)
+    answer, tier = labelled
+    request = intent.request_received
+    prompt = prompt_of(request.get("messages")) if isinstance(request, dict) else None
+    if prompt is None:
+        return "not a single turn of text"
+    return Row(
+        interaction_id=intent.interaction_id,
+        at_utc=intent.at_utc,
+        prompt=prompt,
+        answer=answer.strip(),
+        tier=tier,
+        session=intent.envelope.session,
+        client=intent.client,
+        trust_tier=intent.trust_tier,
+    )
+
+
+def _label(interaction: Interaction) -> tuple[str, Tier] | None:
+    feedback = interaction.feedback
+    answer = answer_text(interaction.outcome.response if interaction.outcome else None)
+    if feedback is not None and feedback.verdict is FeedbackVerdict.CORRECTED and feedback.corrected:
+        return feedback.corrected, Tier.CORRECTED
+    if answer is None or (feedback is not None and feedback.verdict is FeedbackVerdict.REJECTED):
+        return None
+    if feedback is not None and feedback.verdict is FeedbackVerdict.ACCEPTED:
+        return answer, Tier.ACCEPTED
+    return (answer, Tier.CLOUD) if interaction.intent.decision.lane is Lane.CLOUD_ESCALATION else None
+
+
+def _why_unlabelled(interaction: Interaction) -> str:
+    feedback = interaction.feedback
+    if feedback is not None and feedback.verdict is FeedbackVerdict.REJECTED:
+        return "rejected by the user"
+    if interaction.intent.decision.lane is not Lane.CLOUD_ESCALATION:
+        return "a specialist's own answer that nobody confirmed"
+    return "no text in the answer"
+
+
+def _better(row: Row, kept: Row) -> bool:
+    return (_RANK[row.tier], -row.at_utc.timestamp()) <= (_RANK[kept.tier], -kept.at_utc.timestamp())

@@ -1,0 +1,83 @@
+"""Set up a rehearsal: its own home, the stand-in cloud, the real daemon; then play, and leave the home to look at."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from breeder.deps import open_deps
+from breeder.progress import Report
+from breeder.recipe import Recipe
+from breeder.rehearsal.cloud import MODEL, CloudServer, StandInCloud, cloud_app
+from breeder.rehearsal.daemon import RouterDaemon, free_port
+from breeder.rehearsal.outcome import RehearsalOutcome
+from breeder.rehearsal.rehearse import Plan, rehearse
+from breeder.rehearsal.tasks import Workload
+from registry.entities import Purpose
+from registry.errors import ConfigError, RefusedError
+from registry.home import Home
+from registry.settings import load_settings
+from router.redaction.detectors import default_detectors
+from router.redaction.redactor import RuleRedactor
+
+_LATENCY_S = 0.02
+_CONFIG = """# Made by `modelbreeder rehearse`: its cloud is a stand-in and ends with the rehearsal.
+[ledger]
+purpose = "rehearsal"
+
+[policy]
+cloud = "rehearsal/{model}"
+
+[upstreams.rehearsal]
+base_url = "{url}"
+models = ["{model}"]
+usd_per_million_input = 2.5
+usd_per_million_output = 10.0
+"""
+
+
+def stage(
+    root: Path, workloads: Sequence[Workload], plan: Plan, recipe: Recipe, socket_dir: Path, report: Report
+) -> RehearsalOutcome:
+    """Rehearse in a home of its own at `root`; an earlier rehearsal there is cleared away first.
+
+    Raises:
+        RefusedError: `root` is a home with real traffic.
+    """
+    home = Home.at(root)
+    clear_rehearsal(home)
+    redactor = RuleRedactor(default_detectors(load_settings(home.config_file).redaction.rules))
+    cloud = StandInCloud(workloads, redactor, accuracy=plan.cloud_accuracy, seed=plan.seed)
+    with CloudServer(cloud_app(cloud, _LATENCY_S)) as cloud_url:
+        home.config_file.parent.mkdir(parents=True, exist_ok=True)
+        home.config_file.write_text(_CONFIG.format(model=MODEL, url=cloud_url), encoding="utf-8")
+        home.prepare()
+        settings = load_settings(home.config_file)
+        with (
+            open_deps(home, settings, socket_dir, report) as deps,
+            RouterDaemon(root, free_port(), home.data / "router.log") as router_url,
+        ):
+            return rehearse(deps, workloads, plan, recipe, router_url, cloud_url.removesuffix("/v1"))
+
+
+def clear_rehearsal(home: Home) -> None:
+    """Remove what an earlier rehearsal left in a home; what the project ships in `data/` stays.
+
+    Raises:
+        RefusedError: the home's ledger holds real traffic.
+    """
+    ledger = Path(home.database_url)
+    if ledger.exists() and not _is_rehearsal(home):
+        raise RefusedError(f"{home.config_file.parent} is a home with real traffic; rehearse in another with --home DIR")
+    for folder in (home.artifacts, home.datasets, home.runs, home.mlruns):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in home.data.glob("ledger.db*"):
+        file.unlink()
+
+
+def _is_rehearsal(home: Home) -> bool:
+    try:
+        return load_settings(home.config_file).ledger.purpose is Purpose.REHEARSAL
+    except ConfigError:
+        return False

@@ -1,0 +1,1 @@
+"""The shipped sample workloads: small, generated, and determined by a seed."""

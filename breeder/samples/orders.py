@@ -1,0 +1,47 @@
+"""Sample `order-fields`: a parts order in one of many sentence shapes to compact JSON with sorted keys."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Final
+
+INSTRUCTION: Final = "Read the order message and return its fields as compact JSON with sorted keys.\nMessage: "
+
+_FINISHES: Final = "zinc brass nylon oak matte ribbed coated slotted hollow tapered threaded galvanised".split()
+_PARTS: Final = """washer gasket dowel bracket hinge pin spacer flange grommet rivet bushing coupler clamp bearing cap sleeve
+toggle latch ferrule shim pulley castor cleat shackle""".split()
+_DEPOTS: Final = """Alderholt Brinmoor Carswick Dunmere Eastleigh Farrow Glenbeck Hollin Inverdale Kelling Larkfield Marston
+Netherby Oxley Penrose Ravensby Stanmore Thornby Upwell Wexcombe""".split()
+_BUYERS: Final = """Agnes Bertram Cosima Desmond Elspeth Ferdi Giselle Horace Imogen Jocelyn Lorcan Maude Nestor Odette Percy
+Rufina Seamus Tilda Ulric Winifred""".split()
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+_SHAPES: Final = (
+    "{buyer} here, we are short of {part}. Send {count} to {depot} by {day}.",
+    "Could {depot} have {count} pieces of {part} before {day}? Order is for {buyer}.",
+    "{count} x {part} / {depot} / {day} / {buyer}",
+    "By {day}, please: {part}, {count} of them, delivered to {depot}, attention {buyer}.",
+    "{depot} depot. Required {day}. {part}: {count}. Placed by {buyer}.",
+    "put me down for {count} {part} at {depot}, need them {day}, signed {buyer}",
+    "On {day} the van to {depot} should carry {count} {part} for {buyer}.",
+    "{buyer} wants {part} ({count}) dropped at {depot} on {day}.",
+    "New order from {buyer} >> {part} >> {count} units >> {depot} >> {day}",
+    "As agreed with {buyer}, {depot} receives {count} {part}, latest {day}.",
+    "{day} delivery, {depot}, {count} {part}. Thanks, {buyer}",
+    "We at {depot} ran out of {part} again; {buyer} asks for {count} until {day}.",
+    "{part} needed! {count}, to {depot}, {day} at the latest. {buyer}",
+    "Please book {count} {part} for {buyer} (site {depot}), arriving {day}",
+)
+
+
+def draw(rng: Random) -> tuple[str, str]:
+    """One message and its fields."""
+    fields: dict[str, str | int] = {
+        "buyer": rng.choice(_BUYERS),
+        "count": rng.choice([rng.randint(2, 60), rng.randint(61, 900)]),
+        "day": rng.choice(_DAYS),
+        "depot": rng.choice(_DEPOTS),
+        "part": f"{rng.choice(_FINISHES)} {rng.choice(_PARTS)}",
+    }
+    message = rng.choice(_SHAPES).format(**fields)
+    return message, json.dumps(fields, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,1 @@
+"""The seedling: a small base model raised from scratch on generated text transformations."""

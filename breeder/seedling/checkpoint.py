@@ -1,0 +1,105 @@
+"""Atomic checkpoints of a pretraining run: weights, optimizer state and counters; the manifest is written last.
+
+A folder without a manifest, or whose files do not match it, is skipped. The newest two are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+_KEPT = 2
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """How far a run has come."""
+
+    step: int = 0
+    tokens: int = 0
+    elapsed_s: float = 0.0
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write, sync, rename."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    _sync(partial)
+    partial.replace(path)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """The optimizer's state as a flat mapping, keyed by parameter number and name."""
+    state = optimizer.state_dict()["state"]
+    return {f"{number}.{name}": value.contiguous() for number, of in state.items() for name, value in of.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for flat, value in tensors.items():
+        number, name = flat.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def save_checkpoint(
+    folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, counters: Counters, recipe_digest: str
+) -> Path:
+    """Write one checkpoint and drop the oldest."""
+    target = folder / f"step-{counters.step:08d}"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    weights = {name: value.detach().contiguous() for name, value in model.named_parameters()}
+    save_file(weights, target / "model.safetensors")
+    save_file(optimizer_tensors(optimizer), target / "optimizer.safetensors")
+    files = {path.name: _digest(path) for path in sorted(target.iterdir())}
+    for name in files:
+        _sync(target / name)
+    manifest = {"counters": asdict(counters), "recipe_digest": recipe_digest, "files": files}
+    write_text(target / _MANIFEST, json.dumps(manifest, indent=1))
+    for old in sorted(folder.glob("step-*"))[:-_KEPT]:
+        shutil.rmtree(old)
+    return target
+
+
+def _is_whole(folder: Path, recipe_digest: str) -> bool:
+    manifest = folder / _MANIFEST
+    if not manifest.exists():
+        return False
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    if told["recipe_digest"] != recipe_digest:
+        return False
+    return all((folder / name).exists() and _digest(folder / name) == digest for name, digest in told["files"].items())
+
+
+def load_newest(folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, recipe_digest: str) -> Counters | None:
+    """Load the newest whole checkpoint of the same recipe; None where there is none."""
+    for target in sorted(folder.glob("step-*"), reverse=True):
+        if not _is_whole(target, recipe_digest):
+            continue
+        model.load_state_dict(load_file(target / "model.safetensors"), strict=False)
+        load_optimizer(optimizer, load_file(target / "optimizer.safetensors"))
+        return Counters(**json.loads((target / _MANIFEST).read_text(encoding="utf-8"))["counters"])
+    return None

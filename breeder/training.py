@@ -1,0 +1,234 @@
+"""Train one LoRA descendant: trl's SFTTrainer on answers only, resumable from sealed checkpoints.
+
+Rows are tokenized here, from the same chat that the router serves (`registry.prompting`), so that training and
+serving see the same token ids. Heavy imports stay inside the functions.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from breeder.checkpoints import is_sealed, latest_sealed, seal
+from breeder.dataset import write_atomically
+from breeder.progress import Paced, Report
+from breeder.recipe import Recipe
+from registry.errors import DataError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+
+@dataclass(frozen=True, slots=True)
+class ChatExample:
+    """One training row: the chat as served, and the answer."""
+
+    messages: tuple[Mapping[str, str], ...]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedAdapter:
+    """A peft adapter folder, and how its training went; `losses` are (step, loss)."""
+
+    folder: Path
+    steps: int
+    losses: tuple[tuple[int, float], ...]
+    seconds: float
+    rows_too_long: int
+
+
+def train_adapter(
+    model_dir: Path, examples: Sequence[ChatExample], recipe: Recipe, out: Path, report: Report
+) -> TrainedAdapter:
+    """Train into `out/adapter`, or return what is already there; an interrupted training goes on where it was.
+
+    Raises:
+        DataError: no row fits `training.max_length`, or the loss is no longer a number.
+    """
+    adapter = out / "adapter"
+    if is_sealed(adapter):
+        return _recorded(out)
+    import torch
+    from transformers import AutoTokenizer, set_seed
+
+    set_seed(recipe.seed)
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    rows = [encode(tokenizer, example) for example in examples]
+    fitting = [row for row in rows if len(row["input_ids"]) <= recipe.training.max_length]
+    if not fitting:
+        raise DataError(
+            f"none of {len(rows)} rows fits training.max_length = {recipe.training.max_length} tokens; raise it in the recipe"
+        )
+    started = time.monotonic()
+    watcher = _watcher(recipe.training.checkpoint_seconds, Paced(report))
+    trainer = _trainer(model_dir, tokenizer, fitting, recipe, out / "checkpoints", watcher)
+    checkpoint = latest_sealed(out / "checkpoints")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.model.save_pretrained(str(adapter))
+    losses = [(int(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry]
+    record = {
+        "steps": trainer.state.global_step,
+        "losses": losses,
+        "seconds": time.monotonic() - started,
+        "rows_too_long": len(rows) - len(fitting),
+        "torch": torch.__version__,
+    }
+    write_atomically(out / "training.json", orjson.dumps(record))
+    seal(adapter)
+    return _recorded(out)
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, example: ChatExample) -> dict[str, list[int]]:
+    """Return token ids of prompt, answer and end of turn, and a mask that is 1 on answer and end of turn."""
+    prompt = encode_prompt(tokenizer, example.messages)
+    answer = [*tokenizer(example.answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)}
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> list[int]:
+    """Return the token ids that the engine must see for these messages."""
+    text = tokenizer.apply_chat_template([dict(m) for m in messages], add_generation_prompt=True, tokenize=False)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _recorded(out: Path) -> TrainedAdapter:
+    record = orjson.loads((out / "training.json").read_bytes())
+    losses = tuple((step, loss) for step, loss in record["losses"])
+    return TrainedAdapter(out / "adapter", record["steps"], losses, record["seconds"], record["rows_too_long"])
+
+
+def _trainer(
+    model_dir: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Mapping[str, list[int]]],
+    recipe: Recipe,
+    checkpoints: Path,
+    watcher: TrainerCallback,
+) -> SFTTrainer:
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import PrinterCallback, ProgressCallback
+    from trl import SFTTrainer
+
+    targets = recipe.lora.targets
+    lora = LoraConfig(
+        r=recipe.lora.rank,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
+    trainer = SFTTrainer(
+        model=_base_model(model_dir, recipe),
+        args=_arguments(recipe, checkpoints),
+        train_dataset=Dataset.from_list([dict(row) for row in rows]),
+        processing_class=tokenizer,
+        peft_config=lora,
+        callbacks=[watcher],
+    )
+    for printing in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(printing)
+    return trainer
+
+
+def _base_model(model_dir: Path, recipe: Recipe) -> PreTrainedModel:
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    quantized = (
+        BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+        if recipe.training.load_in_4bit
+        else None
+    )
+    return AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, quantization_config=quantized)
+
+
+def _arguments(recipe: Recipe, checkpoints: Path) -> SFTConfig:
+    import torch
+    from trl import SFTConfig
+
+    training, cuda = recipe.training, torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(checkpoints),
+        num_train_epochs=training.epochs,
+        per_device_train_batch_size=training.batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=training.warmup_steps,
+        weight_decay=training.weight_decay,
+        max_length=None,
+        completion_only_loss=True,
+        packing=False,
+        train_sampling_strategy="group_by_length",
+        gradient_checkpointing=False,
+        use_cpu=not cuda,
+        bf16=_use_bf16(training.precision),
+        logging_steps=10,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=cuda,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+    )
+
+
+def _use_bf16(precision: str) -> bool:
+    import torch
+
+    if precision != "auto":
+        return precision == "bf16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _watcher(checkpoint_seconds: float, paced: Paced) -> TrainerCallback:
+    """Return the callback that reports, asks for timed checkpoints, seals them, and stops on a broken loss."""
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+    class Watcher(TrainerCallback):
+        saved_at = time.monotonic()
+
+        def on_step_end(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+        ) -> TrainerControl:
+            if time.monotonic() - self.saved_at >= checkpoint_seconds:
+                self.saved_at = time.monotonic()
+                control.should_save = True
+            return control
+
+        def on_save(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+        ) -> None:
+            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+
+        def on_log(
+            self,
+            args: TrainingArguments,
+            state: TrainerState,
+            control: TrainerControl,
+            logs: Mapping[str, float] | None = None,
+            **kwargs: object,
+        ) -> None:
+            loss = (logs or {}).get("loss")
+            if loss is None:
+                return
+            if not math.isfinite(loss):
+                raise DataError(f"training diverged: loss {loss} at step {state.global_step}; lower training.learning_rate")
+            paced(f"  step {state.global_step}/{state.max_steps}, loss {loss:.3f}")
+
+    return Watcher()
+
+

@@ -1,0 +1,1 @@
+"""The system of record and the vocabulary that router and breeder share."""

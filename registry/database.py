@@ -1,0 +1,178 @@
+"""The database that ledger and catalog share: SQLite by default, PostgreSQL by URL.
+
+All that is SQLite's own stands here: its pragmas, its write lock, its files' modes. A failing database is a
+LedgerError wherever it is met; a unique key that somebody else took first stays SQLAlchemy's IntegrityError.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+
+import pysqlite3
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from registry.errors import ConfigError, LedgerError
+from registry.migrations.upgrade import bring_to_head
+
+_WRITES = "modelbreeder_writes"
+
+
+class Durability(StrEnum):
+    """What a commit survives: `full` a power cut, `normal` only the death of the process (SQLite)."""
+
+    FULL = "full"
+    NORMAL = "normal"
+
+
+class Database:
+    """An open database at the newest schema; share one in a process, from any thread, and close it."""
+
+    def __init__(self, engine: Engine, file: Path | None) -> None:
+        self.engine = engine
+        self.file = file
+
+    @property
+    def label(self) -> str:
+        """The database in messages, without its password."""
+        return str(self.file) if self.file else self.engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection that sees one snapshot; keep the block short, as it holds up SQLite's checkpoints.
+
+        Raises:
+            LedgerError: the database cannot be read.
+        """
+        with self._errors("read"), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection in one transaction that is durable when the block ends and undone when it raises.
+
+        Raises:
+            LedgerError: the database is locked for too long, full, read-only or damaged.
+        """
+        with self._errors("write"), self.engine.connect() as connection:
+            writing = connection.execution_options(**{_WRITES: True})
+            with writing.begin():
+                yield writing
+
+    def scrub(self) -> None:
+        """Fold SQLite's write-ahead log into the file and empty it, so that no erased text stays behind.
+
+        A reader at work elsewhere may hold this up; the next checkpoint then does it.
+        """
+        if self.file:
+            self.set_pragma("wal_checkpoint(TRUNCATE)")
+
+    def set_pragma(self, pragma: str) -> None:
+        """Run a SQLite pragma that no transaction may surround."""
+        with self._errors("write"), self.engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _errors(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except (DBAPIError, PoolTimeoutError, pysqlite3.Error) as error:
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise LedgerError(
+                f"cannot {verb} {self.label}: {reason}; check disk space, permissions and other programs using it"
+            ) from error
+
+
+def open_database(
+    url_or_path: str | Path, *, durability: Durability = Durability.FULL, busy_timeout_ms: int = 5_000
+) -> Database:
+    """Open a database by URL or SQLite file, creating or migrating it; safe when several processes do so at once.
+
+    A missing SQLite file is created 0600, its missing folder 0700. An existing one is copied beside itself before
+    it is migrated. `busy_timeout_ms` is how long a SQLite write waits for other writers.
+
+    Raises:
+        ConfigError: the URL is of no use, the file is no database of ours, or a newer version of the project made it.
+        LedgerError: the database cannot be reached.
+    """
+    url = _parse(url_or_path)
+    if url.get_backend_name() != "sqlite":
+        database = Database(create_engine(url, pool_pre_ping=True), None)
+    else:
+        file = Path(url.database or "").absolute()
+        _create_private(file)
+        database = Database(_sqlite_engine(file, durability, busy_timeout_ms), file)
+    try:
+        bring_to_head(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _parse(url_or_path: str | Path) -> URL:
+    if "://" not in str(url_or_path):
+        return URL.create("sqlite", database=str(url_or_path))
+    try:
+        url = make_url(str(url_or_path))
+        url.get_dialect()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigError(f"database URL is not usable: {error}; use a file path or postgresql+psycopg://…") from error
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise ConfigError(f"database URL {url} is in memory, where nothing is durable; name a file")
+    return url
+
+
+def _create_private(file: Path) -> None:
+    """Make the file 0600 before SQLite does, as its journals take over the file's mode."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        if file.stat().st_mode & 0o077:
+            file.chmod(0o600)
+    except OSError as error:
+        raise ConfigError(f"cannot use database file {file}: {error}; name a file in a folder of yours") from error
+
+
+def _sqlite_engine(file: Path, durability: Durability, busy_timeout_ms: int) -> Engine:
+    engine = create_engine(URL.create("sqlite", database=str(file)), module=pysqlite3)
+    pragmas = (
+        f"busy_timeout = {busy_timeout_ms}",
+        f"synchronous = {durability.value.upper()}",
+        "foreign_keys = ON",
+        "secure_delete = ON",
+        f"journal_size_limit = {64 * 2**20}",
+    )
+
+    def prepare(connection: DBAPIConnection, _record: object) -> None:
+        # Without this the driver would begin transactions by itself, and never before DDL.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        # A writer takes the lock at once: one that read first and upgraded later could deadlock with another.
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
+    return engine

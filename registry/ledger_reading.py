@@ -1,0 +1,157 @@
+"""Queries that put interactions together from events, a page at a time, so that memory stays flat.
+
+Each page is one short read: a long one would keep SQLite from folding its write-ahead log into the file.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, select, tuple_
+
+from registry.columns import utc_text
+from registry.database import Database
+from registry.entities import Interaction, Lane, Purpose
+from registry.errors import NotFoundError
+from registry.ledger_rows import decode_evidence, decode_feedback, decode_intent, decode_outcome
+from registry.tables import contents, events, evidence, feedback, intents, outcomes, writers
+
+_PAGE = 200
+_Rows: TypeAlias = dict[str, list[RowMapping]]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which interactions to read; None takes all."""
+
+    workflow: str | None = None
+    purposes: Collection[Purpose] | None = None
+    since: datetime | None = None
+    lane: Lane | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The SQL of the fields that are set."""
+        found: list[ColumnElement[bool]] = []
+        if self.workflow is not None:
+            found.append(intents.c.workflow == self.workflow)
+        if self.purposes is not None:
+            found.append(intents.c.purpose.in_(sorted(purpose.value for purpose in self.purposes)))
+        if self.since is not None:
+            found.append(intents.c.at_utc >= utc_text(self.since))
+        if self.lane is not None:
+            found.append(intents.c.lane == self.lane.value)
+        return found
+
+
+def read_one(database: Database, interaction_id: str) -> Interaction:
+    """Return one interaction.
+
+    Raises:
+        NotFoundError: the ledger has no such intent.
+    """
+    with database.read() as connection:
+        rows = _intents(connection, _with_content(intents).where(intents.c.interaction_id == interaction_id))
+        if not rows:
+            raise unknown(interaction_id)
+        return _join(connection, rows)[0]
+
+
+def read_pages(
+    database: Database, wanted: Filter, *, after_id: str | None, limit: int | None, oldest_first: bool
+) -> Iterator[Interaction]:
+    """Yield interactions in time order, beginning behind `after_id`."""
+    place = _place(database, after_id) if after_id is not None else None
+    left = limit
+    while left is None or left > 0:
+        query = _page(wanted, place, oldest_first=oldest_first).limit(_PAGE if left is None else min(_PAGE, left))
+        with database.read() as connection:
+            rows = _intents(connection, query)
+            found = _join(connection, rows)
+        yield from found
+        if len(rows) < _PAGE:
+            return
+        place = rows[-1]["at_utc"], rows[-1]["interaction_id"]
+        left = None if left is None else left - len(rows)
+
+
+def count(database: Database, wanted: Filter) -> int:
+    """Return how many interactions a filter lets through."""
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(intents).where(*wanted.conditions)) or 0
+
+
+def read_open(database: Database) -> list[tuple[Interaction, RowMapping]]:
+    """Return the interactions without an outcome, oldest first, each with the row of the writer that began it."""
+    ended = select(outcomes.c.interaction_id).where(outcomes.c.interaction_id == intents.c.interaction_id)
+    unfinished = select(intents.c.event_id).where(~ended.exists())
+    with database.read() as connection:
+        ids = list(connection.scalars(unfinished))
+        rows = _intents(connection, _with_content(intents).where(intents.c.event_id.in_(ids)).order_by(*_ORDER))
+        begun_by = {
+            row["event_id"]: row
+            for row in connection.execute(
+                select(events.c.event_id, writers).join_from(events, writers).where(events.c.event_id.in_(ids))
+            ).mappings()
+        }
+        found = _join(connection, rows)
+    return [(one, begun_by[row["event_id"]]) for one, row in zip(found, rows, strict=True)]
+
+
+def unknown(interaction_id: str) -> NotFoundError:
+    """Return the error for an id that no intent has."""
+    return NotFoundError(f"the ledger has no interaction {interaction_id!r}; `modelbreeder ledger ls` shows its ids")
+
+
+_ORDER = (intents.c.at_utc, intents.c.interaction_id)
+
+
+def _place(database: Database, interaction_id: str) -> tuple[str, str]:
+    with database.read() as connection:
+        at_utc = connection.scalar(select(intents.c.at_utc).where(intents.c.interaction_id == interaction_id))
+    if at_utc is None:
+        raise unknown(interaction_id)
+    return at_utc, interaction_id
+
+
+def _page(wanted: Filter, place: tuple[str, str] | None, *, oldest_first: bool) -> Select[tuple[object, ...]]:
+    query = _with_content(intents).where(*wanted.conditions)
+    key = tuple_(*_ORDER)
+    if place is not None:
+        query = query.where(key > place if oldest_first else key < place)
+    return query.order_by(*(_ORDER if oldest_first else [column.desc() for column in _ORDER]))
+
+
+def _with_content(table: Table) -> Select[tuple[object, ...]]:
+    return select(table, contents.c.body).join_from(table, contents, table.c.event_id == contents.c.event_id)
+
+
+def _intents(connection: Connection, query: Select[tuple[object, ...]]) -> list[RowMapping]:
+    return list(connection.execute(query).mappings())
+
+
+def _join(connection: Connection, rows: list[RowMapping]) -> list[Interaction]:
+    ids = [row["interaction_id"] for row in rows]
+    ends, verdicts, notes = (_rows(connection, table, ids) for table in (outcomes, feedback, evidence))
+    return [
+        Interaction(
+            intent=decode_intent(row),
+            outcome=decode_outcome(ends[each][0]) if each in ends else None,
+            feedback=decode_feedback(verdicts[each][-1]) if each in verdicts else None,
+            evidence=tuple(decode_evidence(note) for note in notes.get(each, ())),
+        )
+        for each, row in zip(ids, rows, strict=True)
+    ]
+
+
+def _rows(connection: Connection, table: Table, interaction_ids: list[str]) -> _Rows:
+    """Return a table's rows by interaction, oldest first."""
+    query = _with_content(table).where(table.c.interaction_id.in_(interaction_ids))
+    found: _Rows = defaultdict(list)
+    for row in connection.execute(query.order_by(table.c.at_utc, table.c.event_id)).mappings():
+        found[row["interaction_id"]].append(row)
+    return found

@@ -1,0 +1,236 @@
+"""Ledger events as rows and back, one pair of functions per table.
+
+An event has facts, which stay and can be queried, and a content, which may quote what people wrote and can be
+erased: prompts, answers, corrections, comments, and what a check or an error says about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from registry.columns import Scalar, canonical_json, parse_json, utc_text, utc_time
+from registry.entities import (
+    Candidate,
+    Event,
+    EvidenceNote,
+    EvidenceType,
+    Feedback,
+    FeedbackVerdict,
+    Intent,
+    Json,
+    Lane,
+    Outcome,
+    Purpose,
+    RouteDecision,
+    Status,
+    TaskEnvelope,
+    Usage,
+)
+from registry.errors import DataError
+
+_ENVELOPE_FACTS = tuple(field.name for field in fields(TaskEnvelope) if field.name != "summary")
+
+
+class EventKind(StrEnum):
+    """Which table holds an event's facts."""
+
+    INTENT = "intent"
+    OUTCOME = "outcome"
+    FEEDBACK = "feedback"
+    EVIDENCE = "evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event ready to be stored: the row of its own table, and its content as canonical JSON."""
+
+    kind: EventKind
+    event_id: str
+    interaction_id: str
+    at_utc: str
+    facts: Mapping[str, Scalar]
+    body: str
+
+
+def encode(event: Event, event_id: str) -> EventRow:
+    """Return an event as rows.
+
+    Raises:
+        DataError: the event holds what JSON cannot, or a time without a zone.
+    """
+    try:
+        kind, facts, content = _split(event)
+        at_utc = utc_text(event.at_utc)
+        key = {"event_id": event_id, "interaction_id": event.interaction_id, "at_utc": at_utc}
+        return EventRow(kind, event_id, event.interaction_id, at_utc, key | facts, canonical_json(content))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{type(event).__name__} of interaction {event.interaction_id} cannot be recorded: {error}; "
+            "pass aware times and values that JSON can hold"
+        ) from error
+
+
+def _split(event: Event) -> tuple[EventKind, dict[str, Scalar], dict[str, Json]]:
+    match event:
+        case Intent():
+            return EventKind.INTENT, _intent_facts(event), _intent_content(event)
+        case Outcome():
+            return EventKind.OUTCOME, _outcome_facts(event), _outcome_content(event)
+        case Feedback():
+            facts: dict[str, Scalar] = {"verdict": event.verdict.value, "score": _real(event.score), "client": event.client}
+            return EventKind.FEEDBACK, facts, {"corrected": event.corrected, "comment": event.comment}
+        case EvidenceNote():
+            return EventKind.EVIDENCE, {"type": event.type.value}, {"detail": event.detail}
+
+
+def _intent_facts(intent: Intent) -> dict[str, Scalar]:
+    envelope, decision = intent.envelope, intent.decision
+    return {
+        "purpose": intent.purpose.value,
+        "client": intent.client,
+        "trust_tier": intent.trust_tier,
+        "surface": intent.surface,
+        "parent_id": intent.parent_id,
+        "session": envelope.session,
+        "task_id": envelope.task_id,
+        "workflow": envelope.workflow,
+        "data_class": envelope.data_class,
+        "lane": decision.lane.value,
+        "rule": decision.rule,
+        "runtime": decision.selected_runtime,
+        "model": decision.selected_model_or_stack,
+        "policy_digest": decision.policy_digest,
+        "envelope": canonical_json({name: getattr(envelope, name) for name in _ENVELOPE_FACTS}),
+        "decision": canonical_json(decision),
+        "redactions": canonical_json(dict(intent.redactions)),
+    }
+
+
+def _intent_content(intent: Intent) -> dict[str, Json]:
+    return {
+        "summary": intent.envelope.summary,
+        "request_received": intent.request_received,
+        "request_sent": intent.request_sent,
+    }
+
+
+def _outcome_facts(outcome: Outcome) -> dict[str, Scalar]:
+    usage = outcome.usage
+    return {
+        "status": outcome.status.value,
+        "runtime": outcome.runtime,
+        "model": outcome.model,
+        "prompt_tokens": usage.prompt_tokens if usage else None,
+        "completion_tokens": usage.completion_tokens if usage else None,
+        "usage_source": usage.source if usage else None,
+        "cost_usd": _real(outcome.cost_usd),
+        "cloud_cost_usd": _real(outcome.cloud_cost_usd),
+        "latency_ms": _real(outcome.latency_ms),
+        "ttft_ms": _real(outcome.ttft_ms),
+        "confidence": _real(outcome.confidence),
+    }
+
+
+def _outcome_content(outcome: Outcome) -> dict[str, Json]:
+    return {"response": outcome.response, "verification": outcome.verification, "error": outcome.error}
+
+
+def _real(value: float | None) -> float | None:
+    """Return what the database will give back: a float, or NULL for what is no number."""
+    return None if value is None or value != value else float(value)  # noqa: PLR0124  NaN alone differs from itself
+
+
+def decode_intent(row: RowMapping) -> Intent:
+    """Return the intent of a row joined with its content; erased content reads as None."""
+    content = _content(row)
+    envelope = _envelope(_object(row["envelope"]), content.get("summary") or "")
+    return Intent(
+        interaction_id=row["interaction_id"],
+        at_utc=utc_time(row["at_utc"]),
+        purpose=Purpose(row["purpose"]),
+        envelope=envelope,
+        decision=_decision(_object(row["decision"])),
+        request_received=content.get("request_received"),
+        request_sent=content.get("request_sent"),
+        client=row["client"],
+        trust_tier=row["trust_tier"],
+        surface=row["surface"],
+        parent_id=row["parent_id"],
+        redactions=_object(row["redactions"]),
+    )
+
+
+def decode_outcome(row: RowMapping) -> Outcome:
+    """Return the outcome of a row joined with its content; erased content reads as None."""
+    content = _content(row)
+    source = row["usage_source"]
+    return Outcome(
+        interaction_id=row["interaction_id"],
+        at_utc=utc_time(row["at_utc"]),
+        status=Status(row["status"]),
+        runtime=row["runtime"],
+        model=row["model"],
+        response=content.get("response"),
+        usage=Usage(row["prompt_tokens"], row["completion_tokens"], source) if source else None,
+        cost_usd=row["cost_usd"],
+        cloud_cost_usd=row["cloud_cost_usd"],
+        latency_ms=row["latency_ms"],
+        ttft_ms=row["ttft_ms"],
+        confidence=row["confidence"],
+        verification=content.get("verification"),
+        error=content.get("error"),
+    )
+
+
+def decode_feedback(row: RowMapping) -> Feedback:
+    """Return the feedback of a row joined with its content; erased content reads as None."""
+    content = _content(row)
+    return Feedback(
+        interaction_id=row["interaction_id"],
+        at_utc=utc_time(row["at_utc"]),
+        verdict=FeedbackVerdict(row["verdict"]),
+        corrected=content.get("corrected"),
+        score=row["score"],
+        comment=content.get("comment"),
+        client=row["client"],
+    )
+
+
+def decode_evidence(row: RowMapping) -> EvidenceNote:
+    """Return the evidence of a row joined with its content; erased content reads as None."""
+    return EvidenceNote(
+        interaction_id=row["interaction_id"],
+        at_utc=utc_time(row["at_utc"]),
+        type=EvidenceType(row["type"]),
+        detail=_content(row).get("detail"),
+    )
+
+
+def _envelope(values: dict[str, Any], summary: str) -> TaskEnvelope:
+    lane = values["requested_lane"]
+    return TaskEnvelope(**values | {"summary": summary, "requested_lane": Lane(lane) if lane else None})
+
+
+def _decision(values: dict[str, Any]) -> RouteDecision:
+    candidates = tuple(Candidate(**each | {"lane": Lane(each["lane"])}) for each in values["candidates"])
+    typed = {
+        "lane": Lane(values["lane"]),
+        "candidates": candidates,
+        "route_created_at_utc": datetime.fromisoformat(values["route_created_at_utc"]),
+    }
+    return RouteDecision(**values | typed)
+
+
+def _content(row: RowMapping) -> dict[str, Any]:
+    return _object(row["body"]) if row["body"] is not None else {}
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = parse_json(text)
+    return value if isinstance(value, dict) else {}

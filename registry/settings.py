@@ -1,0 +1,204 @@
+"""`modelbreeder.toml` as typed settings: file, then MODELBREEDER_... environment variables on top.
+
+An unknown or wrong key is a ConfigError of one line that names the key and the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from registry.entities import Lane, Purpose
+from registry.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DaemonSettings(_Section):
+    """The router daemon."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; anything but loopback is refused until tokens exist."""
+    port: int = Field(8484, ge=0, le=65535)
+    """TCP port; 0 takes a free one and prints it."""
+    max_in_flight: int = Field(256, ge=1)
+    """Requests served at once; further ones get 503 and Retry-After."""
+    drain_s: float = Field(10.0, ge=0)
+    """Seconds that a stopping daemon gives the requests in flight."""
+
+
+class UpstreamSettings(_Section):
+    """One OpenAI-compatible model server."""
+
+    dialect: Literal["openai"] = "openai"
+    """Wire format that the upstream speaks."""
+    base_url: str
+    """URL up to and including the version part, as in https://api.openai.com/v1."""
+    api_key_env: str | None = None
+    """Environment variable that holds the key; none for servers that ask for none."""
+    models: tuple[str, ...] = ()
+    """Models that this upstream offers."""
+    trust: Literal["cloud", "private"] = "cloud"
+    """Whether what is sent leaves the user's own machines."""
+    usd_per_million_input: float | None = Field(None, ge=0)
+    """Price in US dollars per million prompt tokens; unset takes the public price list."""
+    usd_per_million_output: float | None = Field(None, ge=0)
+    """Price in US dollars per million answer tokens; unset takes the public price list."""
+    timeout_s: float = Field(600.0, gt=0)
+    """Seconds for a whole request."""
+    connect_timeout_s: float = Field(5.0, gt=0)
+    """Seconds to connect."""
+    idle_timeout_s: float = Field(120.0, gt=0)
+    """Seconds that a stream may be silent."""
+
+
+class LocalSettings(_Section):
+    """The local lane."""
+
+    runtime: Literal["embedded"] = "embedded"
+    """Who runs local models: the embedded engine process."""
+    base: str = "seedling"
+    """The shipped base, a GGUF file or a Hugging Face folder that specialists are bred from."""
+    threads: int = Field(2, ge=1)
+    """Decoding threads of the engine process."""
+    context: int = Field(2048, ge=256)
+    """Tokens of context of the engine process."""
+
+
+class PolicyRule(_Section):
+    """One named rule of the user: when all conditions hold, the lane is taken."""
+
+    name: str
+    """Name, which is the reason that `explain` gives."""
+    when: dict[str, str | int | float | bool]
+    """Envelope feature to a value, or to a comparison such as "> 8"."""
+    lane: Lane
+    """Lane to take."""
+
+
+class PolicySettings(_Section):
+    """Where tasks go."""
+
+    cloud: str | None = None
+    """Upstream and model of the cloud lane, as in openai/gpt-5.4."""
+    local_only_classes: tuple[str, ...] = ("client", "patient", "student", "voice", "biometric", "trade_secret")
+    """Data classes that never leave the machine."""
+    customer_data_types: tuple[str, ...] = ("CUSTOMER",)
+    """Placeholder types whose finding marks a task as customer data, which never leaves the machine, masked or not."""
+    offline: bool = False
+    """True keeps every task on this machine."""
+    max_changed_files: int = Field(8, ge=0)
+    """A task that touches more files than this goes to the cloud."""
+    max_retries: int = Field(2, ge=1)
+    """A task asked this many times again goes to the cloud."""
+    minimum_margin: float = Field(-0.05, ge=-1, le=1)
+    """Smallest fitness margin that a specialist must have earned to serve."""
+    rules: tuple[PolicyRule, ...] = ()
+    """The user's own rules, tried before the default ones that route by fitness."""
+
+
+class RedactionSettings(_Section):
+    """What is masked before anything leaves."""
+
+    rules: dict[str, str] = {"CUSTOMER": r"customer_[0-9]+"}
+    """Further patterns: placeholder type to regular expression."""
+
+
+class LedgerSettings(_Section):
+    """The system of record."""
+
+    url: str | None = None
+    """Database URL; unset is a SQLite file in the home."""
+    purpose: Literal[Purpose.USER, Purpose.REHEARSAL] = Purpose.USER
+    """What this home's traffic is; `rehearsal` homes are made by `rehearse` and `demo`."""
+
+
+class Settings(BaseSettings):
+    """Everything that modelbreeder.toml may say."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="MODELBREEDER_", env_nested_delimiter="__", env_ignore_empty=True
+    )
+
+    daemon: DaemonSettings = DaemonSettings()
+    upstreams: dict[str, UpstreamSettings] = {}
+    local: LocalSettings = LocalSettings()
+    policy: PolicySettings = PolicySettings()
+    redaction: RedactionSettings = RedactionSettings()
+    ledger: LedgerSettings = LedgerSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, which arrives as init arguments."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _cloud_is_known(self) -> Settings:
+        if self.policy.cloud is not None:
+            upstream, _, model = self.policy.cloud.partition("/")
+            if upstream not in self.upstreams or not model:
+                known = ", ".join(sorted(self.upstreams)) or "none are configured"
+                raise ValueError(f"policy.cloud {self.policy.cloud!r} must be UPSTREAM/MODEL; upstreams: {known}")
+        return self
+
+
+def load_settings(config_file: Path) -> Settings:
+    """Read and validate the settings; a missing file means the defaults.
+
+    Raises:
+        ConfigError: the file cannot be read or parsed, or a key or value is not acceptable.
+    """
+    try:
+        values = tomllib.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
+        return Settings(**values)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{config_file} is not valid TOML: {error}; mend that line") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{config_file} cannot be read: {error}; check the file and its rights") from error
+    except ValidationError as error:
+        raise ConfigError(f"{config_file}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{path or 'settings'}: {problem['msg']} (value: {_shown(problem['input'])})"
+    *section, key = (str(part) for part in problem["loc"])
+    near = difflib.get_close_matches(key, _known_keys(section), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(_known_keys(section))}"
+    return f"unknown key {path!r}; {hint}"
+
+
+def _known_keys(section: list[str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for name in section:
+        field = model.model_fields.get(name)
+        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+        elif name not in model.model_fields and model is Settings:
+            model = UpstreamSettings
+        elif section[0] == "upstreams":
+            model = UpstreamSettings
+        elif name == "rules":
+            model = PolicyRule
+    return sorted(model.model_fields)
+
+
+def _shown(value: object) -> str:
+    return "…" if isinstance(value, Mapping) else repr(value)[:80]

@@ -1,0 +1,98 @@
+"""Puts the chunks of a streamed chat completion together again, as the ledger keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from registry.entities import Json, Usage
+from router.chat import JsonObject
+
+_TEXT_FIELDS = ("content", "refusal", "reasoning_content", "reasoning")
+
+
+class ChunkAssembly:
+    """Collects chunks into one chat completion."""
+
+    def __init__(self) -> None:
+        self._head: JsonObject = {}
+        self._choices: dict[int, JsonObject] = {}
+        self._texts: dict[tuple[int, str], list[str]] = {}
+        self._calls: dict[tuple[int, int], JsonObject] = {}
+        self._arguments: dict[tuple[int, int], list[str]] = {}
+        self.usage: JsonObject | None = None
+
+    @property
+    def has_text(self) -> bool:
+        """Whether any text or tool call has arrived."""
+        return bool(self._texts or self._calls)
+
+    def add(self, chunk: JsonObject) -> None:
+        """Take one parsed chunk."""
+        for field in ("id", "created", "model", "system_fingerprint"):
+            if field not in self._head and chunk.get(field) is not None:
+                self._head[field] = chunk[field]
+        usage, choices = chunk.get("usage"), chunk.get("choices")
+        if isinstance(usage, dict):
+            self.usage = usage
+        for choice in choices if isinstance(choices, list) else []:
+            if isinstance(choice, dict):
+                self._add_choice(choice)
+
+    def _add_choice(self, choice: JsonObject) -> None:
+        index = _index(choice)
+        known = self._choices.setdefault(index, {"index": index, "finish_reason": None})
+        if choice.get("finish_reason") is not None:
+            known["finish_reason"] = choice["finish_reason"]
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return
+        for field in _TEXT_FIELDS:
+            text = delta.get(field)
+            if isinstance(text, str):
+                self._texts.setdefault((index, field), []).append(text)
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else []:
+            if isinstance(call, dict):
+                self._add_call(index, call)
+
+    def _add_call(self, index: int, call: JsonObject) -> None:
+        key = (index, _index(call))
+        known = self._calls.setdefault(key, {"type": "function"})
+        known.update({field: call[field] for field in ("id", "type") if call.get(field) is not None})
+        function = call.get("function")
+        if isinstance(function, dict):
+            if function.get("name"):
+                known["name"] = function["name"]
+            self._arguments.setdefault(key, []).append(str(function.get("arguments") or ""))
+
+    def completion(self) -> JsonObject:
+        """Return what has arrived as one chat completion; a finish_reason None says that it is not whole."""
+        choices: list[Json] = [
+            {**self._choices[index], "message": self._message(index)} for index in sorted(self._choices)
+        ]
+        return {**self._head, "object": "chat.completion", "choices": choices, "usage": self.usage}
+
+    def _message(self, index: int) -> JsonObject:
+        texts: JsonObject = {field: "".join(parts) for (at, field), parts in self._texts.items() if at == index}
+        calls: list[Json] = [self._call(key) for key in sorted(self._calls) if key[0] == index]
+        return {"role": "assistant", "content": None, **texts, **({"tool_calls": calls} if calls else {})}
+
+    def _call(self, key: tuple[int, int]) -> JsonObject:
+        known = dict(self._calls[key])
+        function: JsonObject = {"name": known.pop("name", ""), "arguments": "".join(self._arguments.get(key, []))}
+        return {**known, "function": function}
+
+
+def _index(value: Mapping[str, Json]) -> int:
+    index = value.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def upstream_usage(usage: Json) -> Usage | None:
+    """Return the token counts that an upstream reports, None where they are missing or no numbers."""
+    if not isinstance(usage, dict):
+        return None
+    prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not isinstance(prompt, int) or not isinstance(answer, int):
+        return None
+    return Usage(prompt, answer, "upstream")

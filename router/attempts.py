@@ -1,0 +1,117 @@
+"""One dispatch of a request as the ledger sees it: its intent, its times, its outcome, and the headers that tell of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from registry.entities import Intent, Json, Lane, Outcome, Purpose, RouteDecision, Status, Usage
+from registry.ids import Clock
+from router.chat import outgoing_body
+from router.hints import without_hints
+from router.policy import EMBEDDED
+from router.routing import Routed
+
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
+_MAX_HEADER = 400
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A dispatch under way; times are seconds on the monotonic clock."""
+
+    routed: Routed
+    intent: Intent
+    monotonic: Callable[[], float]
+    clock: Clock
+    started_s: float
+    first_token_s: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The interaction's id."""
+        return self.intent.interaction_id
+
+    def saw_token(self) -> None:
+        """Note when the first token came."""
+        if self.first_token_s is None:
+            self.first_token_s = self.monotonic()
+
+    def outcome(
+        self,
+        status: Status,
+        *,
+        response: Json = None,
+        usage: Usage | None = None,
+        cost_usd: float | None = None,
+        cloud_cost_usd: float | None = None,
+        confidence: float | None = None,
+        verification: Json = None,
+        error: str | None = None,
+    ) -> Outcome:
+        """Return how the dispatch ended, now."""
+        decision = self.intent.decision
+        ttft_ms = None if self.first_token_s is None else (self.first_token_s - self.started_s) * 1000
+        return Outcome(
+            interaction_id=self.id,
+            at_utc=self.clock(),
+            status=status,
+            runtime=decision.selected_runtime,
+            model=decision.selected_model_or_stack,
+            response=response,
+            usage=usage,
+            cost_usd=cost_usd,
+            cloud_cost_usd=cloud_cost_usd,
+            latency_ms=(self.monotonic() - self.started_s) * 1000,
+            ttft_ms=ttft_ms,
+            confidence=confidence,
+            verification=verification,
+            error=error,
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every answer says about how it was made."""
+        decision = self.intent.decision
+        counts = ",".join(f"{kind}={count}" for kind, count in self.intent.redactions.items())
+        return {
+            "x-modelbreeder-interaction": self.id,
+            "x-modelbreeder-lane": decision.lane.value,
+            "x-modelbreeder-model": _printable(decision.selected_model_or_stack),
+            "x-modelbreeder-reason": _printable(f"{decision.rule}: {decision.local_reason}"),
+            "x-modelbreeder-redactions": _printable(counts) or "none",
+            "x-request-id": self.id,
+        }
+
+
+def _printable(text: str) -> str:
+    """Return text as a header can hold it."""
+    return _UNPRINTABLE.sub("?", text)[:_MAX_HEADER]
+
+
+def intent_of(
+    routed: Routed, decision: RouteDecision, interaction_id: str, purpose: Purpose, parent_id: str | None, clock: Clock
+) -> Intent:
+    """Return the intent to dispatch a routed request as a decision says."""
+    return Intent(
+        interaction_id=interaction_id,
+        at_utc=clock(),
+        purpose=purpose,
+        envelope=routed.envelope,
+        decision=decision,
+        request_received=routed.masked,
+        request_sent=sent_body(routed, decision),
+        parent_id=parent_id,
+        redactions=dict(routed.redaction.counts),
+    )
+
+
+def sent_body(routed: Routed, decision: RouteDecision) -> Json:
+    """Return the masked request as it leaves for its model; None where nobody is asked."""
+    if decision.lane is Lane.NO_OP:
+        return None
+    metadata = without_hints(routed.masked.get("metadata"))
+    if decision.selected_runtime == EMBEDDED or routed.cloud is None:
+        return {**routed.masked, "model": decision.selected_model_or_stack, "metadata": metadata}
+    return outgoing_body(routed.masked, routed.cloud.target.model, metadata)

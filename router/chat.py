@@ -1,0 +1,195 @@
+"""OpenAI's chat dialect: reading requests, building answers, stream frames and the list of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from registry.entities import Json, Usage
+from registry.prompting import text_of
+from router.problems import InvalidRequestError
+
+DONE_FRAME = b"data: [DONE]\n\n"
+JsonObject = dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A chat request as it came; unknown fields stay in `body` and pass upstream."""
+
+    body: JsonObject
+    model: str
+    stream: bool
+    wants_usage: bool
+    """Whether the client asked for the usage chunk of a stream."""
+
+    @property
+    def messages(self) -> list[Json]:
+        """The messages, at least one."""
+        messages = self.body["messages"]
+        return messages if isinstance(messages, list) else []
+
+
+def parse_chat(raw: bytes) -> ChatRequest:
+    """Read the body of POST /v1/chat/completions.
+
+    Raises:
+        InvalidRequestError: it is not JSON, or a field that routing needs is missing or of another type.
+    """
+    body = parse_object(raw)
+    model = body.get("model")
+    if not isinstance(model, str) or not model.strip():
+        raise InvalidRequestError("model must be a name such as 'auto' or 'gpt-5.4'", "model")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
+        raise InvalidRequestError("messages must be a list of at least one object with role and content", "messages")
+    stream = body.get("stream") or False
+    if not isinstance(stream, bool):
+        raise InvalidRequestError(f"stream must be true or false, not {stream!r}", "stream")
+    if not isinstance(body.get("metadata") or {}, dict):
+        raise InvalidRequestError("metadata must be an object of strings", "metadata")
+    return ChatRequest(body, model.strip(), stream, _wants_usage(body))
+
+
+def parse_object(raw: bytes) -> JsonObject:
+    """Read a JSON object, else raise InvalidRequestError."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError(f"the body is not valid JSON: {error}; send a JSON object") from error
+    if not isinstance(body, dict):
+        raise InvalidRequestError(f"the body is a JSON {type(body).__name__}; send an object")
+    return body
+
+
+def _wants_usage(body: JsonObject) -> bool:
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise InvalidRequestError("stream_options must be an object", "stream_options")
+    return bool(options and options.get("include_usage"))
+
+
+def outgoing_body(body: JsonObject, model: str, metadata: Json) -> JsonObject:
+    """Return a request as an upstream gets it: its model name, no hints, usage always asked for in streams."""
+    sent = {**body, "model": model}
+    if metadata is None:
+        sent.pop("metadata", None)
+    else:
+        sent["metadata"] = metadata
+    if sent.get("stream"):
+        options = body.get("stream_options")
+        sent["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+    return sent
+
+
+def last_user_text(messages: Iterable[Json]) -> str:
+    """Return the text of the last user message, empty where there is none."""
+    texts = [
+        text_of(message.get("content")) or ""
+        for message in messages
+        if isinstance(message, dict) and message.get("role") == "user"
+    ]
+    return texts[-1] if texts else ""
+
+
+def answer_text(response: Json) -> str | None:
+    """Return the text of the first choice of a chat completion, None where it has none."""
+    choices = response.get("choices") if isinstance(response, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    content = message.get("content") if isinstance(message, dict) else None
+    return content if isinstance(content, str) else None
+
+
+def completion_id(interaction_id: str) -> str:
+    """Return the id of a local answer, which names its interaction."""
+    return f"chatcmpl-{interaction_id}"
+
+
+def completion(interaction_id: str, model: str, at: datetime, text: str, finish: str, usage: Usage) -> JsonObject:
+    """Return a whole chat completion."""
+    message: JsonObject = {"role": "assistant", "content": text, "refusal": None}
+    choice: JsonObject = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    return {
+        "id": completion_id(interaction_id),
+        "object": "chat.completion",
+        "created": int(at.timestamp()),
+        "model": model,
+        "choices": [choice],
+        "usage": usage_object(usage),
+    }
+
+
+def usage_object(usage: Usage) -> JsonObject:
+    """Return token counts in OpenAI's form."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkWriter:
+    """Builds the frames of one local stream."""
+
+    interaction_id: str
+    model: str
+    at: datetime
+
+    def text(self, text: str, first: bool) -> bytes:
+        """Return a frame of answer text; the first one names the role."""
+        role: JsonObject = {"role": "assistant"} if first else {}
+        return self._frame([{"index": 0, "delta": {**role, "content": text}, "finish_reason": None}])
+
+    def finish(self, reason: str) -> bytes:
+        """Return the frame that says why the answer ended."""
+        return self._frame([{"index": 0, "delta": {}, "finish_reason": reason}])
+
+    def usage(self, usage: Usage) -> bytes:
+        """Return the usage frame, which has no choices."""
+        return self._frame([], usage_object(usage))
+
+    def _frame(self, choices: list[Json], usage: Json = None) -> bytes:
+        chunk: JsonObject = {
+            "id": completion_id(self.interaction_id),
+            "object": "chat.completion.chunk",
+            "created": int(self.at.timestamp()),
+            "model": self.model,
+            "choices": choices,
+        }
+        return data_frame(orjson.dumps({**chunk, "usage": usage} if usage is not None else chunk))
+
+
+def data_frame(payload: bytes) -> bytes:
+    """Return one server-sent event."""
+    return b"data: " + payload + b"\n\n"
+
+
+def model_list(names: Mapping[str, str], at: datetime) -> JsonObject:
+    """Return GET /v1/models: name to owner, in OpenAI's form with Anthropic's fields added."""
+    data: list[Json] = [model_object(name, owner, at) for name, owner in names.items()]
+    ends: list[Json] = list(names)
+    return {
+        "object": "list",
+        "data": data,
+        "has_more": False,
+        "first_id": ends[0] if ends else None,
+        "last_id": ends[-1] if ends else None,
+    }
+
+
+def model_object(name: str, owner: str, at: datetime) -> JsonObject:
+    """Return one model as both SDKs read it."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": int(at.timestamp()),
+        "owned_by": owner,
+        "type": "model",
+        "display_name": name,
+        "created_at": at.isoformat().replace("+00:00", "Z"),
+    }

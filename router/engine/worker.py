@@ -1,0 +1,93 @@
+"""The engine child: `python -m router.engine.worker --base FILE --socket PATH --threads N --context N`.
+
+It serves one base on a unix socket and ends with its parent, whose pipe is its standard input. A file that cannot
+be served is one line on standard error and exit code 65.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import stat
+import sys
+import threading
+from pathlib import Path
+
+from registry.errors import EngineError
+from router.engine.protocol import EngineFileError
+
+EXIT_BAD_FILE = 65
+
+
+def main() -> int:
+    """Load the base and serve until told to stop."""
+    arguments = _arguments()
+    _harden()
+    try:
+        serve(arguments.base, arguments.socket, threads=arguments.threads, context=arguments.context)
+    except EngineFileError as error:
+        return _complain(error, EXIT_BAD_FILE)
+    except EngineError as error:
+        return _complain(error, error.exit_code)
+    return 0
+
+
+def serve(base: Path, socket: Path, *, threads: int, context: int) -> None:
+    """Check and load the base, then answer on the socket.
+
+    Raises:
+        EngineFileError: the file is unreadable, damaged, or no base.
+        EngineError: llama-cpp-python is missing, or memory is.
+    """
+    from router.engine.fit import check_base
+    from router.engine.header import read_header
+
+    header = read_header(base)
+    check_base(header)
+    try:
+        import uvicorn
+
+        from router.engine.admission import Admission
+        from router.engine.llama import Llama
+        from router.engine.service import EngineService
+    except ImportError as error:
+        raise EngineError(f"the local engine needs {error.name}; pip install 'modelbreeder[local]'") from error
+    llama = Llama(base, threads=threads, context=context)
+    app = EngineService(llama, Admission(llama, header.without_arrays())).app()
+    uvicorn.run(
+        app, uds=str(socket), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="router.engine.worker")
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--context", type=int, required=True)
+    return parser.parse_args()
+
+
+def _harden() -> None:
+    """Leave no core of a user's prompts, start no debugger on an abort, and outlive no parent."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ["GGML_NO_BACKTRACE"] = "1"
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # Not PR_SET_PDEATHSIG: that fires when the thread that forked ends, and a supervisor may run in any thread.
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def _complain(error: Exception, code: int) -> int:
+    sys.stderr.write(f"{error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""What a turn is given and where its answer goes; the HTTP surface and the command line each have a Wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from registry.errors import ModelBreederError
+from router.chat import ChatRequest
+from router.hints import Hints
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request with its hints; header names are lower case."""
+
+    request: ChatRequest
+    hints: Hints
+    headers: Mapping[str, str]
+
+
+class Wire(Protocol):
+    """The client's end. A turn gives one whole answer, or begins a stream, writes frames and ends it."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        ...
+
+    async def answer(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Give a whole answer."""
+        ...
+
+    async def begin(self, headers: Mapping[str, str]) -> None:
+        """Begin a stream."""
+        ...
+
+    async def write(self, frame: bytes) -> None:
+        """Send one frame of a stream."""
+        ...
+
+    async def end(self) -> None:
+        """End a stream that is whole; one that is not is never ended, so that no client takes it for success."""
+        ...
+
+
+class TurnError(ModelBreederError):
+    """A turn failed after it was routed: the cause, and the headers that tell the client how it was routed."""
+
+    def __init__(self, cause: ModelBreederError, headers: Mapping[str, str]) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.headers = headers

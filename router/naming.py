@@ -1,0 +1,90 @@
+"""What a model name asks for: tools send vendors' names, which mean "route it"; a few names ask for a place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from registry.entities import Lane
+from registry.settings import UpstreamSettings
+from router.hints import NAME_PATTERN
+from router.problems import InvalidRequestError
+
+_SPECIALIST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}@[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model at a configured upstream."""
+
+    upstream: str
+    model: str
+
+    @property
+    def name(self) -> str:
+        """The qualified name, `openai/gpt-5.4`."""
+        return f"{self.upstream}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a request's model name asks for; `target` is the upstream model that it would escalate to."""
+
+    target: Target | None
+    lane: Lane | None = None
+    workflow: str | None = None
+    specialist: str | None = None
+
+
+def read_place(
+    model: str, upstreams: Mapping[str, UpstreamSettings], cloud: str | None, is_specialist: Callable[[str], bool]
+) -> Place:
+    """Say what a model name asks for.
+
+    Args:
+        model: the name as the client sent it.
+        upstreams: the configured upstreams by name.
+        cloud: the policy's cloud, UPSTREAM/MODEL.
+        is_specialist: whether the registry knows a specialist by this name.
+
+    Raises:
+        InvalidRequestError: `workflow:` is followed by something that is no name.
+    """
+    default = qualified(cloud, upstreams) if cloud else None
+    if model == "auto":
+        return Place(default)
+    if model == "local":
+        return Place(default, Lane.LOCAL_FAST)
+    if model == "cloud":
+        return Place(default, Lane.CLOUD_ESCALATION)
+    if model.startswith("workflow:"):
+        return Place(default, Lane.LOCAL_FAST, workflow=_workflow_name(model))
+    if _SPECIALIST.fullmatch(model) and is_specialist(model):
+        return Place(default, Lane.LOCAL_FAST, workflow=model.split("@")[0], specialist=model)
+    target = qualified(model, upstreams)
+    if target is not None:
+        private = upstreams[target.upstream].trust == "private"
+        return Place(target, Lane.LOCAL_PRIVATE if private else Lane.CLOUD_ESCALATION)
+    return Place(_offering(model, upstreams, default))
+
+
+def _workflow_name(model: str) -> str:
+    name = model.removeprefix("workflow:")
+    if not NAME_PATTERN.fullmatch(name):
+        raise InvalidRequestError(f"model {model!r} names no workflow; write workflow:NAME", "model")
+    return name
+
+
+def qualified(name: str, upstreams: Mapping[str, UpstreamSettings]) -> Target | None:
+    """Return the target that UPSTREAM/MODEL names, None where no upstream is called so."""
+    upstream, _, model = name.partition("/")
+    return Target(upstream, model) if upstream in upstreams and model else None
+
+
+def _offering(model: str, upstreams: Mapping[str, UpstreamSettings], default: Target | None) -> Target | None:
+    """Return the upstream that lists a vendor's model; a name that none lists goes to the policy's cloud."""
+    offering = [name for name, upstream in upstreams.items() if model in upstream.models]
+    if default is not None and (default.upstream in offering or not offering):
+        return Target(default.upstream, model)
+    return Target(offering[0], model) if offering else None

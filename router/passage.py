@@ -1,0 +1,122 @@
+"""An upstream's stream on its way to the client: values put back, the usage chunk stripped, a copy kept for the ledger.
+
+The bytes of a chunk pass unchanged wherever nothing in it was masked.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from registry.entities import Json
+from registry.errors import UpstreamError
+from router.assembly import ChunkAssembly
+from router.chat import JsonObject, data_frame
+from router.redaction.masking import Masker
+from router.redaction.placeholders import StreamRestorer
+
+_END = b"[DONE]"
+
+
+class Passage:
+    """One stream, from data of events to frames for the client."""
+
+    def __init__(self, masker: Masker | None, *, wants_usage: bool, json_text: bool) -> None:
+        """Take the masker of the request, None where nothing needs to be put back."""
+        self.assembly = ChunkAssembly()
+        self.ended = False
+        self._wants_usage = wants_usage
+        self._deltas = DeltaRestorer(masker, json_text=json_text) if masker else None
+
+    def forward(self, data: bytes) -> bytes:
+        """Return the frame for one event, empty where the client gets none; the final [DONE] only sets `ended`.
+
+        Raises:
+            UpstreamError: the event is no JSON object, or the upstream's own error.
+        """
+        if data.strip() == _END:
+            self.ended = True
+            return b""
+        chunk = _parsed(data)
+        self.assembly.add(chunk)
+        if not self._wants_usage and chunk.get("usage") and not chunk.get("choices"):
+            return b""
+        if self._deltas is not None:
+            self._deltas.restore(chunk)
+            data = orjson.dumps(chunk)
+        return data_frame(data.replace(b"\n", b"\ndata: "))
+
+
+def _parsed(data: bytes) -> JsonObject:
+    try:
+        chunk = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamError(f"the upstream sent an event that is not JSON: {data[:80]!r}") from error
+    if not isinstance(chunk, dict):
+        raise UpstreamError(f"the upstream sent an event that is no JSON object: {data[:80]!r}")
+    problem = chunk.get("error")
+    if problem:
+        said = problem.get("message") if isinstance(problem, dict) else problem
+        raise UpstreamError(f"the upstream broke off: {said}")
+    return chunk
+
+
+class DeltaRestorer:
+    """Puts masked values back into the deltas of a stream, in place; every text field is a stream of its own."""
+
+    def __init__(self, masker: Masker, *, json_text: bool) -> None:
+        """Take whether the answer's text is itself JSON, which must stay valid."""
+        self._masker = masker
+        self._json_text = json_text
+        self._streams: dict[tuple[int, str, int], StreamRestorer] = {}
+
+    def restore(self, chunk: JsonObject) -> None:
+        """Change a parsed chunk; what is held back comes at the latest with the choice's finish_reason."""
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else []:
+            if isinstance(choice, dict):
+                delta = choice.get("delta")
+                index = choice.get("index")
+                self._restore_choice(
+                    index if isinstance(index, int) else 0,
+                    delta if isinstance(delta, dict) else choice.setdefault("delta", {}),
+                    final=choice.get("finish_reason") is not None,
+                )
+
+    def _restore_choice(self, index: int, delta: Json, *, final: bool) -> None:
+        if not isinstance(delta, dict):
+            return
+        for field, text in delta.items():
+            if isinstance(text, str) and field != "role":
+                delta[field] = self._stream(index, field, -1).feed(text)
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else []:
+            if isinstance(call, dict):
+                self._restore_call(index, call)
+        if final:
+            self._flush(index, delta)
+
+    def _restore_call(self, index: int, call: JsonObject) -> None:
+        function, number = call.get("function"), call.get("index")
+        if not isinstance(function, dict):
+            return
+        if isinstance(function.get("name"), str):
+            function["name"] = self._masker.restore(str(function["name"]))
+        if isinstance(function.get("arguments"), str):
+            stream = self._stream(index, "arguments", number if isinstance(number, int) else 0)
+            function["arguments"] = stream.feed(str(function["arguments"]))
+
+    def _flush(self, index: int, delta: JsonObject) -> None:
+        for (at, field, number), stream in self._streams.items():
+            rest = stream.flush() if at == index else ""
+            if rest and number >= 0:
+                calls = delta.get("tool_calls")
+                entry: JsonObject = {"index": number, "function": {"arguments": rest}}
+                delta["tool_calls"] = [*(calls if isinstance(calls, list) else []), entry]
+            elif rest:
+                delta[field] = str(delta.get(field) or "") + rest
+
+    def _stream(self, index: int, field: str, number: int) -> StreamRestorer:
+        key = (index, field, number)
+        if key not in self._streams:
+            self._streams[key] = self._masker.restorer(json_text=number >= 0 or self._json_text)
+        return self._streams[key]

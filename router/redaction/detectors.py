@@ -1,0 +1,55 @@
+"""Which detectors look at a request by default, and how a user adds rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from registry.errors import ConfigError
+from router.redaction.assignments import Assignments
+from router.redaction.credentials import AuthorizationHeaders, PrivateKeys, UrlCredentials
+from router.redaction.personal import Emails, PaymentCards
+from router.redaction.spans import TYPE_NAME, Detector, Span, find_spans
+from router.redaction.vendor_keys import TelegramTokens, VendorKeys
+
+__all__ = ["DEFAULT_RULES", "DEFAULT_TYPES", "Detector", "PatternRule", "Span", "default_detectors", "find_spans"]
+
+DEFAULT_RULES: Final[Mapping[str, str]] = MappingProxyType({"CUSTOMER": r"customer_[0-9]+"})
+DEFAULT_TYPES: Final = frozenset({"SECRET", "PIIEMAIL", "PIICARD", *DEFAULT_RULES})
+
+
+class PatternRule:
+    """A user's own rule: a type name and a regular expression. The expression's speed is the user's care."""
+
+    def __init__(self, type_name: str, pattern: str) -> None:
+        if not TYPE_NAME.fullmatch(type_name):
+            raise ConfigError(f"redaction rule {type_name!r}: a type name is 2 to 24 capital letters, for example CUSTOMER")
+        try:
+            self._pattern = re.compile(pattern)
+        except re.error as error:
+            raise ConfigError(f"redaction rule {type_name}: {pattern!r} is not a regular expression ({error}); correct it") from error
+        self._type = type_name
+
+    def find(self, text: str) -> Iterator[Span]:
+        """Yield what the expression matches, empty matches aside."""
+        for match in self._pattern.finditer(text):
+            if match.end() > match.start():
+                yield Span(match.start(), match.end(), self._type, f"rule:{self._type}")
+
+
+def default_detectors(extra_rules: Mapping[str, str] = MappingProxyType({})) -> tuple[Detector, ...]:
+    """Return the built-in detectors and the rules by type name; a user's CUSTOMER replaces the default one."""
+    rules = {**DEFAULT_RULES, **extra_rules}
+    return (
+        PrivateKeys(),
+        VendorKeys(),
+        TelegramTokens(),
+        AuthorizationHeaders(),
+        UrlCredentials(),
+        Assignments(),
+        Emails(),
+        PaymentCards(),
+        *(PatternRule(type_name, pattern) for type_name, pattern in rules.items()),
+    )

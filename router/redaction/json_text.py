@@ -1,0 +1,127 @@
+"""Edits inside JSON values, and inside text that is itself JSON (tool arguments), which stays valid JSON.
+
+Only the characters of an edit change: spacing, escapes and the order of keys around it stay as they were.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from registry.errors import RedactionError
+
+_TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9][0-9.eE+-]*+', re.DOTALL)
+_COLON: Final = re.compile(r"\s*:")
+_UNIT: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replaces `text[start:end]`; edits of one text are ordered and disjoint."""
+
+    start: int
+    end: int
+    replacement: str
+
+
+# Gives the edits of a text; its second argument is the key that the text is the value of, "" where there is none.
+Editor = Callable[[str, str], Iterable[Edit]]
+
+
+def edit_value(value: object, editor: Editor, key: str = "") -> object:
+    """Return a JSON value with every string in it edited, keys included.
+
+    Raise RedactionError for what JSON cannot hold, such as bytes.
+    """
+    if isinstance(value, str):
+        return edit_leaf(value, editor, key)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {_edit_key(name, editor): edit_value(item, editor, name) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [edit_value(item, editor, key) for item in value]
+    raise _not_json(value)
+
+
+def edit_leaf(text: str, editor: Editor, key: str = "") -> str:
+    """Return one string with its edits made, as JSON if it is JSON."""
+    return apply(text, _leaf_edits(text, editor, key))
+
+
+def apply(text: str, edits: Iterable[Edit]) -> str:
+    """Return `text` with the edits made."""
+    pieces: list[str] = []
+    position = 0
+    for edit in edits:
+        pieces += (text[position : edit.start], edit.replacement)
+        position = edit.end
+    return "".join((*pieces, text[position:]))
+
+
+def escape(text: str) -> str:
+    """Return `text` as it stands between the quotes of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def is_json(text: str) -> bool:
+    """Tell whether a text is a JSON object or array."""
+    if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
+        return False
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _leaf_edits(text: str, editor: Editor, key: str) -> Iterable[Edit]:
+    return _edits_in_json(text, editor) if is_json(text) else editor(text, key)
+
+
+def _edits_in_json(text: str, editor: Editor) -> list[Edit]:
+    edits: list[Edit] = []
+    key = ""
+    for token in _TOKEN.finditer(text):
+        start, raw = token.start(), token[0]
+        if raw[0] != '"':
+            # A number that must go becomes a string: a bare placeholder would not be JSON.
+            edits += [Edit(start, token.end(), f'"{apply(raw, found)}"') for found in [list(editor(raw, key))] if found]
+        elif _COLON.match(text, token.end()):
+            key = orjson.loads(raw)
+            edits += _in_string(raw, start, editor(key, ""))
+        else:
+            edits += _in_string(raw, start, _leaf_edits(orjson.loads(raw), editor, key))
+            key = ""
+    return edits
+
+
+def _in_string(raw: str, start: int, edits: Iterable[Edit]) -> list[Edit]:
+    """Move edits of a decoded string into the JSON text that holds it as `raw` at `start`."""
+    edits = list(edits)
+    if not edits:
+        return []
+    at = [start + 1 + offset for offset in _raw_offsets(raw[1:-1])]
+    return [Edit(at[edit.start], at[edit.end], escape(edit.replacement)) for edit in edits]
+
+
+def _raw_offsets(body: str) -> Iterable[int]:
+    """Return where each decoded character begins in the body of a JSON string, and where the last one ends."""
+    if "\\" not in body:
+        return range(len(body) + 1)
+    return [*(unit.start() for unit in _UNIT.finditer(body)), len(body)]
+
+
+def _edit_key(name: object, editor: Editor) -> str:
+    if not isinstance(name, str):
+        raise _not_json(name)
+    return apply(name, editor(name, ""))
+
+
+def _not_json(value: object) -> RedactionError:
+    return RedactionError(f"a value of type {type(value).__name__} cannot be inspected for secrets; send JSON: text, numbers, lists and objects")

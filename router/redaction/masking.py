@@ -1,0 +1,142 @@
+"""Masks findings with placeholders (`PIIEMAIL1`, `SECRET2`) and puts the values back into answers.
+
+A finding is widened to whole words, and a text's own words that look like a placeholder in use are masked too, so restoring what was
+masked always gives the original. Values live in memory only and are never shown by repr.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from registry.errors import RedactionError
+from router.redaction.assignments import promises_secret
+from router.redaction.detectors import DEFAULT_TYPES
+from router.redaction.json_text import Edit, apply, edit_leaf, edit_value, escape, is_json
+from router.redaction.placeholders import BOUNDARY, StreamRestorer, Vocabulary, restorations
+from router.redaction.spans import Detector, Span, find_spans, merge
+
+_OWN_WORD: Final = "own-word"
+
+
+class Masker:
+    """The placeholders of one conversation, numbered per type by first appearance."""
+
+    def __init__(self, detectors: Sequence[Detector], types: Iterable[str] = DEFAULT_TYPES) -> None:
+        self._detectors = tuple(detectors)
+        self._vocabulary = Vocabulary(types)
+        self._values: dict[str, str] = {}
+        self._placeholders: dict[str, str] = {}
+        self._reserved: set[str] = set()
+        self._last: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"Masker(counts={self.counts})"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many different values of each type were masked."""
+        return dict(sorted(self._counts.items()))
+
+    def mask(self, text: str) -> str:
+        """Return plain text with every finding replaced; `restore` is the inverse."""
+        return apply(text, self._masking(text, ""))
+
+    def mask_json(self, value: object) -> object:
+        """Return a JSON value with every string masked: keys, values, and JSON inside strings, which stays JSON.
+
+        `restore_json` is the inverse, but for a finding in a bare number of such inner JSON: it becomes a string. Numbers of `value`
+        itself are left. Raise RedactionError for what is not JSON.
+        """
+        return edit_value(value, self._masking)
+
+    def restore(self, text: str) -> str:
+        """Return plain text with this conversation's placeholders replaced by their values, in any letter case."""
+        return apply(text, self._restoring(text, ""))
+
+    def restore_json_text(self, text: str) -> str:
+        """Return JSON text restored and still JSON; in a piece of JSON, values are escaped once."""
+        if is_json(text):
+            return edit_leaf(text, self._restoring)
+        return apply(text, restorations(text, self._vocabulary, self._escaped_values()))
+
+    def restore_json(self, value: object) -> object:
+        """Return a JSON value, such as a whole answer, with every string restored; JSON inside strings stays JSON."""
+        return edit_value(value, self._restoring)
+
+    def restorer(self, *, json_text: bool = False) -> StreamRestorer:
+        """Return a restorer for one stream of plain text, or of JSON text such as tool arguments."""
+        return StreamRestorer(self._vocabulary, self._escaped_values() if json_text else self._values)
+
+    def _restoring(self, text: str, _key: str) -> Iterator[Edit]:
+        return restorations(text, self._vocabulary, self._values)
+
+    def _escaped_values(self) -> dict[str, str]:
+        return {placeholder: escape(value) for placeholder, value in self._values.items()}
+
+    def _masking(self, text: str, key: str) -> Iterator[Edit]:
+        for span in self._marked(text, key):
+            value = text[span.start : span.end]
+            if span.detector == _OWN_WORD and value.upper() not in self._values:
+                self._reserved.add(value.upper())
+                continue
+            known = value in self._placeholders
+            yield Edit(span.start, span.end, self._placeholder(span.type, value))
+            if not known and span.detector != _OWN_WORD:
+                self._counts[span.type] += 1
+
+    def _marked(self, text: str, key: str) -> list[Span]:
+        """Return findings and the text's own placeholder-like words, in order; a finding that is such a word is none."""
+        words = [Span(word.start(), word.end(), word[0].upper().rstrip("0123456789"), _OWN_WORD) for word in self._vocabulary.find(text)]
+        own = {(word.start, word.end) for word in words}
+        findings = _widened(text, self._findings(text, key))
+        return merge([*words, *(span for span in findings if (span.start, span.end) not in own)])
+
+    def _findings(self, text: str, key: str) -> list[Span]:
+        spans = find_spans(text, self._detectors)
+        if promises_secret(key):
+            opening = f'{key}="'
+            named = find_spans(f'{opening}{text}"', self._detectors)
+            spans = merge([*spans, *_moved(named, -len(opening), len(text))])
+        for span in spans:
+            if span.type not in self._vocabulary.types:
+                raise RedactionError(f"a detector found type {span.type}, which this redactor does not know; add it to the redactor's types")
+        return spans
+
+    def _placeholder(self, type_name: str, value: str) -> str:
+        if value in self._placeholders:
+            return self._placeholders[value]
+        placeholder = ""
+        while not placeholder or placeholder in self._reserved:
+            self._last[type_name] += 1
+            placeholder = f"{type_name}{self._last[type_name]}"
+        self._placeholders[value] = placeholder
+        self._values[placeholder] = value
+        return placeholder
+
+
+def _moved(spans: Iterable[Span], offset: int, length: int) -> Iterator[Span]:
+    """Yield spans moved by `offset` and cut to a text of `length` characters."""
+    for span in spans:
+        start, end = max(0, span.start + offset), min(length, span.end + offset)
+        if start < end:
+            yield replace(span, start=start, end=end)
+
+
+def _widened(text: str, spans: Iterable[Span]) -> list[Span]:
+    """Widen ordered spans until no ASCII letter or digit touches them, so that a placeholder in their place is one word."""
+    widened: list[Span] = []
+    floor = 0
+    for span in spans:
+        start, end = span.start, span.end
+        while start > floor and not BOUNDARY.match(text, start):
+            start -= 1
+        # A finding that an earlier one has already swallowed is not walked again: long words stay linear.
+        while end > floor and end < len(text) and text[end].isascii() and text[end].isalnum():
+            end += 1
+        widened.append(replace(span, start=start, end=end))
+        floor = max(floor, end)
+    return merge(widened)

@@ -1,0 +1,94 @@
+"""What a detector finds: spans of text, checked and merged.
+
+A detector is outside code to the rest of the router: whatever it raises or returns wrongly becomes a `RedactionError`, never a
+silent miss.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from registry.errors import RedactionError
+
+TYPE_NAME: Final = re.compile(r"[A-Z]{2,24}")
+
+# A word of its own begins after anything but an ASCII letter or digit, and after an escape of quoted source code or JSON (\n, \u003c).
+WORD_START: Final = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
+# A secret may also follow an escape of a URL.
+START: Final = rf"(?:{WORD_START}|(?<=%[0-9A-Fa-f]{{2}}))"
+END: Final = r"(?![A-Za-z0-9])"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One finding: `text[start:end]`, what it is (`SECRET`, `PIIEMAIL`, ...) and which rule found it."""
+
+    start: int
+    end: int
+    type: str
+    detector: str
+
+
+class Detector(Protocol):
+    """Finds one family of secrets; its own spans must be disjoint."""
+
+    def find(self, text: str) -> Iterable[Span]:
+        """Return the findings in `text`, in character offsets."""
+
+
+def find_spans(text: str, detectors: Sequence[Detector]) -> list[Span]:
+    """Return the findings of all detectors, ordered and disjoint; raise RedactionError if a detector misbehaves.
+
+    Overlapping and touching findings become one span over all their characters, named after the longest, or the first of equals.
+    """
+    return merge([span for detector in detectors for span in _checked(detector, text)])
+
+
+def merge(spans: Iterable[Span]) -> list[Span]:
+    """Join spans that overlap or touch; no character of any of them is lost."""
+    merged: list[Span] = []
+    longest: Span | None = None
+    for span in sorted(spans, key=lambda s: (s.start, -s.end)):
+        if longest is not None and span.start <= merged[-1].end:
+            longest = max(longest, span, key=lambda s: s.end - s.start)
+            merged[-1] = replace(longest, start=merged[-1].start, end=max(merged[-1].end, span.end))
+        else:
+            longest = span
+            merged.append(span)
+    return merged
+
+
+def ascii_lower(text: str) -> str:
+    """Lower ASCII letters and keep every offset (str.lower lengthens some other letters)."""
+    if text.isascii():
+        return text.lower()
+    return text.encode("ascii", "replace").decode("ascii").lower()
+
+
+def _checked(detector: Detector, text: str) -> list[Span]:
+    name = type(detector).__name__
+    try:
+        spans = sorted(detector.find(text), key=lambda span: span.start)
+        sound = _are_sound(spans, len(text))
+    except Exception as error:  # noqa: BLE001 - fail closed: any failure of a detector must stop the request
+        # The original may quote the text it failed on, so neither its message nor the chain is kept.
+        raise _refusal(name, f"failed with {type(error).__name__}") from None
+    if not sound:
+        raise _refusal(name, "returned spans that are not disjoint, not inside the text or of no valid type")
+    return spans
+
+
+def _are_sound(spans: Sequence[Span], length: int) -> bool:
+    end = 0
+    for span in spans:
+        if not (end <= span.start < span.end <= length and TYPE_NAME.fullmatch(span.type)):
+            return False
+        end = span.end
+    return True
+
+
+def _refusal(name: str, what: str) -> RedactionError:
+    return RedactionError(f"detector {name} {what}; nothing was sent: use a local lane, or fix or remove this detector")

@@ -1,0 +1,63 @@
+"""Reads server-sent events leniently and in bounded memory: any line ending, comments, BOM, `data:` without a space."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+
+from registry.errors import UpstreamError
+
+MAX_EVENT_BYTES = 8 << 20
+_BOM = b"\xef\xbb\xbf"
+
+
+async def events(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield the data of each event, its lines joined; raise UpstreamError for one that never ends.
+
+    Data that the stream's end cuts off before its blank line is dropped, as the standard says.
+    """
+    reader = EventReader()
+    async for chunk in chunks:
+        for data in reader.feed(chunk):
+            yield data
+
+
+class EventReader:
+    """An incremental reader; events may be split anywhere between chunks."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._started = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the data of the events that this chunk completes."""
+        found: list[bytes] = []
+        for line in self._whole_lines(chunk):
+            if line:
+                self._add(line)
+            elif self._lines:
+                found.append(b"\n".join(self._lines))
+                self._lines, self._size = [], 0
+        self._check(len(self._rest) + self._size)
+        return found
+
+    def _whole_lines(self, chunk: bytes) -> list[bytes]:
+        text = self._rest + chunk
+        if not self._started and len(text) >= len(_BOM):
+            text, self._started = text.removeprefix(_BOM), True
+        lines = text.splitlines(keepends=True)
+        # A final "\r" may be half of "\r\n", so it waits for the next byte.
+        self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        return [line.rstrip(b"\r\n") for line in lines]
+
+    def _add(self, line: bytes) -> None:
+        if line.startswith(b"data:"):
+            data = line[5:].removeprefix(b" ")
+            self._lines.append(data)
+            self._size += len(data)
+
+    @staticmethod
+    def _check(size: int) -> None:
+        if size > MAX_EVENT_BYTES:
+            raise UpstreamError(f"the upstream sent one event of over {MAX_EVENT_BYTES:,} bytes; it was cut off")

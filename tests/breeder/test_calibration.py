@@ -1,0 +1,200 @@
+"""The confidence threshold: what it serves, what it refuses, and that it pays on tasks it has not seen."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
+
+from breeder.calibration import Threshold, choose_threshold, fallback_threshold
+from breeder.gate import Gate, PairedOutcome, judge
+from registry.entities import Verdict
+from registry.errors import DataError
+
+Column: TypeAlias = list[float]
+Floats: TypeAlias = NDArray[np.float64]
+tasks = st.lists(
+    st.tuples(
+        st.sampled_from([-3.0, -1.0, -0.5, -0.25, 0.0, math.nan, -math.inf]),
+        st.sampled_from([0.0, 1.0]),
+        st.sampled_from([0.0, 0.5, 1.0, math.nan]),
+    ),
+    max_size=60,
+)
+
+
+def _choose(
+    confidences: Column, specialist: Column, cloud: Column, *, margin: float = -0.05, coverage: float = 0.3
+) -> Threshold | None:
+    return choose_threshold(confidences, specialist, cloud, minimum_margin=margin, minimum_coverage=coverage)
+
+
+def _fall_back(confidences: Column, specialist: Column, cloud: Column, *, coverage: float = 0.3) -> Threshold:
+    return fallback_threshold(confidences, specialist, cloud, minimum_margin=-0.05, minimum_coverage=coverage)
+
+
+def _ranked(right: int, wrong: int) -> tuple[Column, Column, Column]:
+    """Return tasks of falling confidence, the right ones first, against a cloud that is always right."""
+    n = right + wrong
+    return [-0.01 * index for index in range(n)], [1.0] * right + [0.0] * wrong, [1.0] * n
+
+
+def test_a_specialist_that_never_loses_serves_everything() -> None:
+    """Its weakest confidence is the threshold: what is weaker was never measured."""
+    confidences, specialist, cloud = _ranked(80, 0)
+
+    chosen = _choose(confidences, specialist, cloud)
+
+    assert chosen is not None
+    assert (chosen.value, chosen.coverage, chosen.served) == (min(confidences), 1.0, 80)
+
+
+def test_confident_and_right_tasks_are_served_and_the_rest_handed_on() -> None:
+    """The threshold lies between the last task worth serving and the next."""
+    confidences, specialist, cloud = _ranked(60, 40)
+
+    chosen = _choose(confidences, specialist, cloud)
+
+    assert chosen is not None
+    assert -0.60 < chosen.value < -0.59
+    assert (chosen.coverage, chosen.mean_difference, chosen.served) == (0.6, 0.0, 60)
+
+
+def test_a_hopeless_specialist_gets_no_threshold_but_a_fallback() -> None:
+    """The fallback is the strictest that reaches the minimum coverage."""
+    confidences, _, cloud = _ranked(100, 0)
+    specialist = [0.0] * 100
+
+    assert _choose(confidences, specialist, cloud) is None
+    assert _fall_back(confidences, specialist, cloud).served == 30
+
+
+def test_enough_quality_below_the_minimum_coverage_is_not_enough() -> None:
+    """20 of 100 tasks are answered well, 30 must be."""
+    assert _choose(*_ranked(20, 80)) is None
+
+
+def test_equal_confidences_are_served_together() -> None:
+    """No threshold can split a tie."""
+    confidences = [-0.1] * 50 + [-0.2] * 50
+    specialist, cloud = [1.0] * 50 + [0.0] * 50, [1.0] * 100
+
+    chosen = _choose(confidences, specialist, cloud)
+
+    assert chosen is not None
+    assert chosen.served == 50
+    assert chosen.value == pytest.approx(-0.15)
+    assert _fall_back(confidences, specialist, cloud, coverage=0.1).served == 50
+
+
+def test_adjacent_floats_are_still_split() -> None:
+    """Their middle rounds to one of them; the weaker one stays out."""
+    high = -0.1
+    low = math.nextafter(high, -1)
+    confidences, specialist = [high] * 50 + [low] * 50, [1.0] * 50 + [0.0] * 50
+
+    chosen = _choose(confidences, specialist, [1.0] * 100)
+
+    assert chosen is not None
+    assert low < chosen.value <= high
+
+
+def test_an_answer_without_confidence_is_never_served_but_counts() -> None:
+    """NaN and -inf lower the coverage and never the threshold."""
+    confidences, specialist, cloud = _ranked(60, 0)
+
+    chosen = _choose([*confidences, math.nan, -math.inf], [*specialist, 1, 1], [*cloud, 1, 1])
+
+    assert chosen is not None
+    assert (chosen.served, chosen.coverage) == (60, 60 / 62)
+    assert math.isfinite(chosen.value)
+
+
+def test_a_task_without_scores_is_left_out() -> None:
+    """It neither wins nor loses nor counts."""
+    confidences, specialist, cloud = _ranked(60, 0)
+
+    assert _choose([*confidences, -0.001], [*specialist, 1.0], [*cloud, math.nan]) == _choose(
+        confidences, specialist, cloud
+    )
+
+
+def test_too_few_confidences_fall_back_to_all_of_them() -> None:
+    """Two of ten tasks have one; three would be needed."""
+    confidences = [-0.1, -0.2] + [math.nan] * 8
+
+    assert _fall_back(confidences, [1.0] * 10, [1.0] * 10).served == 2
+
+
+def test_a_slice_without_any_measured_task_is_an_error() -> None:
+    """There is no number to fall back to."""
+    assert _choose([], [], []) is None
+    with pytest.raises(DataError, match="none of the 1 calibration tasks"):
+        _fall_back([math.nan], [1.0], [1.0])
+
+
+@given(tasks, st.sampled_from([-0.2, -0.05, 0.0]), st.sampled_from([0.1, 0.3, 0.9]))
+@settings(max_examples=80, deadline=None)
+def test_a_threshold_says_what_it_serves(
+    rows: list[tuple[float, float, float]], margin: float, coverage: float
+) -> None:
+    """Serving `confidence >= value` gives the served tasks, coverage and mean that the threshold states."""
+    confidences, specialist, cloud = ([row[column] for row in rows] for column in range(3))
+
+    chosen = _choose(confidences, specialist, cloud, margin=margin, coverage=coverage)
+
+    if chosen is None:
+        return
+    scored = [row for row in rows if not math.isnan(row[2])]
+    served = [row[1] - row[2] for row in scored if row[0] >= chosen.value]
+    assert chosen.served == len(served)
+    assert chosen.coverage == len(served) / len(scored) >= coverage
+    assert chosen.mean_difference == pytest.approx(np.mean(served))
+    assert chosen.mean_difference >= margin
+
+
+def test_the_prospect_outserves_one_standard_error_above_the_margin() -> None:
+    """Share served on passing holdouts of 300 tasks, 60 % of them easy; enumerated means are about 0.54 and 0.27."""
+    rng = default_rng(6)
+    ours = plain = 0.0
+    for _ in range(80):
+        confidences, specialist, cloud = _slice(rng, 150)
+        holdout = _slice(rng, 300)
+        chosen = _choose(confidences.tolist(), specialist.tolist(), cloud.tolist())
+        ours += _served_if_passed(holdout, chosen.value if chosen else 0.0)
+        plain += _served_if_passed(holdout, _one_standard_error(confidences, specialist - cloud))
+
+    assert ours / 80 > 0.45
+    assert ours > 1.3 * plain
+
+
+def _slice(rng: Generator, n: int) -> tuple[Floats, Floats, Floats]:
+    confidences = rng.random(n) - 1
+    specialist = rng.random(n) < np.where(confidences > -0.6, 0.99, 0.6)
+    return confidences, specialist.astype(float), (rng.random(n) < 0.95).astype(float)
+
+
+def _served_if_passed(holdout: tuple[Floats, Floats, Floats], threshold: float) -> float:
+    rows = zip(*(column.tolist() for column in holdout), strict=True)
+    outcomes = [
+        PairedOutcome(str(index), None, confidence, confidence >= threshold, specialist, cloud)
+        for index, (confidence, specialist, cloud) in enumerate(rows)
+    ]
+    result = judge(outcomes, Gate(), 0)
+    return result.coverage if result.verdict is Verdict.PASS else 0.0
+
+
+def _one_standard_error(confidences: Floats, differences: Floats) -> float:
+    """The simpler rule: the largest coverage whose estimate, one standard error off, reaches the minimum margin."""
+    order = np.argsort(-confidences)
+    served = np.arange(1, len(order) + 1)
+    mean = (differences[order].cumsum() - 1) / (served + 1)
+    square = ((differences[order] ** 2).cumsum() + 1) / (served + 1)
+    able = np.flatnonzero((mean - np.sqrt((square - mean**2) / (served + 1)) >= -0.05) & (served >= 45))
+    return float(confidences[order][able[-1]]) if len(able) else 0.0

@@ -1,0 +1,56 @@
+from registry.entities import FeedbackVerdict, Lane, Status
+from tests.breeder.makers import interaction
+
+from breeder.mining import Tier, mine
+
+
+def test_a_correction_outranks_an_acceptance_which_outranks_the_clouds_word():
+    told = mine(
+        [
+            interaction(1, "a", "cloud"),
+            interaction(2, "a", "liked", verdict=FeedbackVerdict.ACCEPTED),
+            interaction(3, "b", "wrong", verdict=FeedbackVerdict.CORRECTED, corrected="right"),
+            interaction(4, "b", "newer but unjudged"),
+        ]
+    )
+    assert [(row.prompt.user, row.answer, row.tier) for row in told.rows] == [
+        ("a", "liked", Tier.ACCEPTED),
+        ("b", "right", Tier.CORRECTED),
+    ]
+
+
+def test_every_interaction_is_a_row_or_has_a_reason():
+    told = mine(
+        [
+            interaction(1, "kept"),
+            interaction(2, "x", verdict=FeedbackVerdict.REJECTED),
+            interaction(3, "y", lane=Lane.LOCAL_FAST),
+            interaction(4, "z", status=Status.TRUNCATED),
+            interaction(5, "e", answer=" "),
+            interaction(6, messages=[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]),
+        ]
+    )
+    assert len(told.rows) == 1
+    assert dict(told.dropped) == {
+        "rejected by the user": 1,
+        "a specialist's own answer that nobody confirmed": 1,
+        "no complete answer (truncated)": 1,
+        "no text in the answer": 1,
+        "not a single turn of text": 1,
+    }
+
+
+def test_a_specialists_own_answer_is_a_target_only_when_accepted():
+    told = mine([interaction(1, "y", "mine", lane=Lane.LOCAL_FAST, verdict=FeedbackVerdict.ACCEPTED)])
+    assert [row.answer for row in told.rows] == ["mine"]
+
+
+def test_rows_come_oldest_first_whatever_the_order_of_reading():
+    told = mine([interaction(3, "c"), interaction(1, "a"), interaction(2, "b")])
+    assert [row.prompt.user for row in told.rows] == ["a", "b", "c"]
+
+
+def test_the_newest_of_equally_good_rows_for_one_prompt_is_kept():
+    told = mine([interaction(1, "a", "old"), interaction(2, "a", "new")])
+    assert [row.answer for row in told.rows] == ["new"]
+    assert sum(told.dropped.values()) == 1

@@ -1,0 +1,195 @@
+"""What the built-in detectors find, leave alone, and how a bad detector is caught."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+
+import pytest
+
+from registry.errors import ConfigError, RedactionError
+from router.redaction.detectors import Span, default_detectors, find_spans
+from router.redaction.personal import passes_luhn
+from tests.router.redaction.planted import ALNUM, BENIGN, LINES, SECRETS, some
+
+DETECTORS = default_detectors()
+TEMPLATES = (
+    "{}",
+    "please use {} from now on",
+    '  "value": "{}",',
+    "x={};y=1",
+    "({})",
+    "`{}`",
+    "line\n{}\nline",
+    r"print('a\n{}\n')",
+)
+
+
+class Fixed:
+    """Returns what it is told, or raises it."""
+
+    def __init__(self, found: object) -> None:
+        self._found = found
+
+    def find(self, text: str) -> Iterable[Span]:
+        """Ignore the text."""
+        if isinstance(self._found, Exception):
+            raise self._found
+        return self._found  # type: ignore[return-value]  # wrong on purpose
+
+
+def uncovered(text: str, secret: str) -> str:
+    """Return the characters of `secret` that no finding covers."""
+    start = text.index(secret)
+    covered = {i for span in find_spans(text, DETECTORS) for i in range(span.start, span.end)}
+    return "".join(text[i] for i in range(start, start + len(secret)) if i not in covered)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_found_whole_wherever_it_stands(name: str) -> None:
+    rng = random.Random(name)
+    for template in TEMPLATES * 5:
+        secret = SECRETS[name](rng)
+        text = template.format(secret)
+        assert uncovered(text, secret) == "", text
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_only_the_secret_is_found(name: str) -> None:
+    secret = SECRETS[name](random.Random(name))
+    text = f"before it: {secret} and after it"
+    assert [text[span.start : span.end] for span in find_spans(text, DETECTORS)] == [secret]
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_surroundings_give_a_secret_away_and_are_left(name: str) -> None:
+    template, make = LINES[name]
+    rng = random.Random(name)
+    for _ in range(40):
+        secret = make(rng)
+        text = template.format(secret)
+        assert [text[span.start : span.end] for span in find_spans(text, DETECTORS)] == [secret]
+
+
+@pytest.mark.parametrize("line", BENIGN)
+def test_an_everyday_line_is_left_alone(line: str) -> None:
+    assert find_spans(line, DETECTORS) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("mail to ann@example.org", "PIIEMAIL"),
+        ("card 4111 1111 1111 1111", "PIICARD"),
+        ("about customer_123", "CUSTOMER"),
+        ("key AKIAIOSFODNN7EXAMPLE", "SECRET"),
+    ],
+)
+def test_each_finding_has_its_type(text: str, kind: str) -> None:
+    assert [span.type for span in find_spans(text, DETECTORS)] == [kind]
+
+
+def test_a_key_block_without_an_end_is_found_as_far_as_it_goes() -> None:
+    body = "\n".join("Ab1+" * 16 for _ in range(5))
+    text = f"-----BEGIN PRIVATE KEY-----\n{body}\n\nand then some prose\n-----BEGIN EC PRIVATE KEY-----\nshort"
+    found = [text[span.start : span.end] for span in find_spans(text, DETECTORS)]
+    assert found == [f"-----BEGIN PRIVATE KEY-----\n{body}", "-----BEGIN EC PRIVATE KEY-----"]
+
+
+def test_a_long_secret_is_found_to_its_end() -> None:
+    secret = some(random.Random(3), ALNUM, 4000)
+    assert uncovered(f"session_token={secret} next", secret) == ""
+
+
+def test_a_users_rule_joins_the_built_in_ones_and_may_replace_customer() -> None:
+    detectors = default_detectors({"TICKET": r"T-[0-9]+", "CUSTOMER": r"K[0-9]{5}"})
+    found = [(span.type, span.detector) for span in find_spans("T-12 K12345 customer_1", detectors)]
+    assert found == [("TICKET", "rule:TICKET"), ("CUSTOMER", "rule:CUSTOMER")]
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "said"), [("ticket", "x", "capital letters"), ("TICKET", "(", "not a regular expression")]
+)
+def test_a_rule_that_cannot_be_used_says_so(name: str, pattern: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        default_detectors({name: pattern})
+
+
+def test_a_rule_that_matches_nothing_at_all_finds_nothing() -> None:
+    assert find_spans("abc", default_detectors({"EMPTY": "x*"})) == []
+
+
+def test_overlapping_findings_join_under_the_longest_and_lose_no_character() -> None:
+    detectors = (Fixed([Span(0, 4, "SHORT", "a")]), Fixed([Span(2, 9, "LONG", "b")]), Fixed([Span(8, 10, "TAIL", "c")]))
+    assert find_spans("0123456789abc", detectors) == [Span(0, 10, "LONG", "b")]
+
+
+def test_the_first_detector_names_what_two_find_alike() -> None:
+    detectors = (Fixed([Span(1, 4, "ONE", "a")]), Fixed([Span(1, 4, "TWO", "b")]))
+    assert find_spans("012345", detectors) == [Span(1, 4, "ONE", "a")]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        ValueError("the text was hunter2"),
+        RecursionError(),
+        None,
+        ["no span"],
+        [Span(-1, 2, "SECRET", "x")],
+        [Span(2, 2, "SECRET", "x")],
+        [Span(3, 1, "SECRET", "x")],
+        [Span(0, 99, "SECRET", "x")],
+        [Span(0, 3, "SECRET", "x"), Span(2, 5, "SECRET", "x")],
+        [Span(0, 3, "secret 1", "x")],
+        [Span("0", "3", "SECRET", "x")],  # type: ignore[arg-type]  # wrong on purpose
+    ],
+    ids=repr,
+)
+def test_a_misbehaving_detector_stops_the_request_and_quotes_nothing(found: object) -> None:
+    with pytest.raises(RedactionError, match="Fixed") as caught:
+        find_spans("hunter2 is it", (*DETECTORS, Fixed(found)))
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_luhn_agrees_with_the_published_example() -> None:
+    assert [digit for digit in "0123456789" if passes_luhn(f"7992739871{digit}")] == ["3"]
+
+
+def test_two_runs_find_the_same() -> None:
+    rng = random.Random(5)
+    text = " ".join(make(rng) for make in SECRETS.values()) + "\n".join(
+        line.format(make(rng)) for line, make in LINES.values()
+    )
+    assert find_spans(text, DETECTORS) == find_spans(text, default_detectors())
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "sk-",
+        "eyJ-",
+        "a@",
+        "key=",
+        "token: ",
+        'secret="\\',
+        "://a:b@",
+        "-----BEGIN PRIVATE KEY-----",
+        "4111 ",
+        "12345678:",
+        "pass is ",
+    ],
+)
+def test_repetition_is_no_trap(unit: str) -> None:
+    """Each of these takes minutes where a search is quadratic; here the sizes only have to be survived."""
+    text = unit * (200_000 // len(unit))
+    assert all(0 <= span.start < span.end <= len(text) for span in find_spans(text, DETECTORS))
+
+
+def test_the_table_plants_distinct_values() -> None:
+    """Guards the table itself: a maker that returns a constant would test nothing."""
+    rng = random.Random(1)
+    assert all(make(rng) != make(rng) for make in SECRETS.values())
+    assert all(re.search(r"\S", make(rng)) for _, make in LINES.values())

@@ -1,0 +1,261 @@
+"""Masking and restoring: nothing planted survives, everything comes back, in texts, JSON and streams."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.errors import RedactionError
+from router.redaction.detectors import default_detectors
+from router.redaction.masking import Masker
+from router.redaction.spans import Span
+from tests.router.redaction.planted import LINES, SECRETS, private_key
+
+DETECTORS = default_detectors()
+
+SEEDS = st.integers(0, 2**32)
+PLANTED = st.builds(lambda make, seed: make(random.Random(seed)), st.sampled_from(list(SECRETS.values())), SEEDS)
+PLANTED_LINES = st.builds(lambda line, seed: line[0].format(line[1](random.Random(seed))), st.sampled_from(list(LINES.values())), SEEDS)
+# Words that look like placeholders, and what may stand beside them.
+LOOKALIKES = st.builds(
+    lambda word, number, change: change(f"{word}{number}"),
+    st.sampled_from(["SECRET", "PIIEMAIL", "PIICARD", "CUSTOMER", "TOPSECRET", "PII"]),
+    st.sampled_from(["1", "2", "3", "12", "01", "0", "", "1x"]),
+    st.sampled_from([str, str.lower, str.title]),
+)
+GLUE = st.sampled_from(["", " ", "\n", r"\n", r"\t", r"\u003c", "\\", "\\u00", '"', "'", "_", "%20", "a", "7", ":", "=", "@", "://", "ſ", "İ", "é", "x" * 9])
+TEXTS = st.lists(st.one_of(st.text(max_size=12), GLUE, LOOKALIKES, PLANTED, PLANTED_LINES), max_size=12).map("".join)
+
+
+def masker() -> Masker:
+    """A masker with the built-in detectors."""
+    return Masker(DETECTORS)
+
+
+@given(TEXTS)
+def test_restoring_what_was_masked_gives_any_text_back(text: str) -> None:
+    conversation = masker()
+    assert conversation.restore(conversation.mask(text)) == text
+
+
+@given(st.lists(TEXTS, min_size=2, max_size=4))
+def test_the_texts_of_one_conversation_come_back_whatever_words_they_use(texts: list[str]) -> None:
+    conversation = masker()
+    masked = [conversation.mask(text) for text in texts]
+    assert [conversation.restore(text) for text in masked] == texts
+
+
+@given(st.text(), PLANTED, st.text())
+def test_nothing_planted_survives(before: str, secret: str, after: str) -> None:
+    assert secret not in masker().mask(f"{before}\n{secret}\n{after}")
+
+
+@given(TEXTS)
+def test_masking_is_deterministic(text: str) -> None:
+    assert masker().mask(text) == masker().mask(text)
+
+
+def test_placeholders_are_typed_and_numbered_by_first_appearance() -> None:
+    conversation = masker()
+    masked = conversation.mask("a@example.org, customer_7, b@example.org, a@example.org, 4111111111111111, customer_7, AKIAIOSFODNN7EXAMPLE")
+    assert masked == "PIIEMAIL1, CUSTOMER1, PIIEMAIL2, PIIEMAIL1, PIICARD1, CUSTOMER1, SECRET1"
+    assert conversation.counts == {"CUSTOMER": 1, "PIICARD": 1, "PIIEMAIL": 2, "SECRET": 1}
+
+
+def test_a_value_keeps_its_placeholder_over_the_conversation() -> None:
+    conversation = masker()
+    first, second = conversation.mask("customer_1 and customer_2"), conversation.mask("customer_2 and customer_3")
+    assert (first, second) == ("CUSTOMER1 and CUSTOMER2", "CUSTOMER2 and CUSTOMER3")
+
+
+def test_a_longer_history_begins_with_the_same_placeholders() -> None:
+    """An upstream caches prompts by their prefix."""
+    history = ["mail a@example.org", "SECRET1 is my word", "mail b@example.org", "key AKIAIOSFODNN7EXAMPLE"]
+    short, long = masker(), masker()
+    assert [long.mask(text) for text in history][:3] == [short.mask(text) for text in history[:3]]
+
+
+def test_a_clients_own_word_is_never_taken_for_a_placeholder() -> None:
+    conversation = masker()
+    before = conversation.mask("PIIEMAIL1 is a word of mine")
+    masked = conversation.mask("write to a@example.org")
+    after = conversation.mask("piiemail2 is another")
+    assert (before, masked) == ("PIIEMAIL1 is a word of mine", "write to PIIEMAIL2")
+    assert conversation.restore("PIIEMAIL1 wrote to PIIEMAIL2") == "PIIEMAIL1 wrote to a@example.org"
+    assert conversation.restore(after) == "piiemail2 is another"
+    assert conversation.counts == {"PIIEMAIL": 1}
+
+
+def test_masking_masked_text_again_changes_nothing() -> None:
+    text = "\n".join([line.format(make(random.Random(name))) for name, (line, make) in LINES.items()])
+    masked = masker().mask(text)
+    assert masked != text
+    assert masker().mask(masked) == masked
+
+
+@pytest.mark.parametrize("answer", ["secret1", "Secret1", "**SECRET1**", "_SECRET1_", "`SECRET1`.", r"\nSECRET1", "見SECRET1よ"])
+def test_a_model_may_change_case_and_add_emphasis(answer: str) -> None:
+    conversation = masker()
+    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    assert "AKIAIOSFODNN7EXAMPLE" in conversation.restore(answer)
+
+
+@pytest.mark.parametrize("answer", ["SECRET12", "SECRET2", "SECRET01", "TOPSECRET1", "clientSecret1", "SECRET1a", "SECRET", "PIISECRET1", "ſecret1"])
+def test_only_exact_placeholders_are_restored(answer: str) -> None:
+    conversation = masker()
+    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    assert conversation.restore(answer) == answer
+
+
+def test_twelve_values_are_not_confused_with_one() -> None:
+    conversation = masker()
+    text = " ".join(f"customer_{n}" for n in range(100, 112))
+    masked = conversation.mask(text)
+    assert masked.split()[-1] == "CUSTOMER12"
+    assert conversation.restore(masked) == text
+
+
+def test_repr_shows_no_value() -> None:
+    conversation = masker()
+    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    assert repr(conversation) == "Masker(counts={'SECRET': 1})"
+    assert "AKIA" not in repr(conversation.restorer())
+
+
+def test_a_type_that_nobody_declared_stops_the_request() -> None:
+    class Foreign:
+        def find(self, text: str) -> list[Span]:
+            return [Span(0, len(text), "IBAN", "foreign")]
+
+    with pytest.raises(RedactionError, match="IBAN"):
+        Masker((Foreign(),)).mask("DE00")
+    assert Masker((Foreign(),), {"IBAN"}).mask("DE00") == "IBAN1"
+
+
+# --- JSON
+
+
+INNER = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(10**9), 10**9), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
+    max_leaves=6,
+)
+WITH_JSON_INSIDE = st.recursive(INNER, lambda value: st.dictionaries(st.sampled_from("abc"), value.map(lambda v: json.dumps([v], ensure_ascii=False)), max_size=2))
+
+
+@given(WITH_JSON_INSIDE)
+def test_restoring_json_that_was_masked_gives_it_back_byte_for_byte(value: object) -> None:
+    conversation = masker()
+    assert conversation.restore_json(conversation.mask_json(value)) == value
+
+
+@given(PLANTED, st.integers(0, 3), st.booleans())
+def test_a_secret_in_json_inside_json_is_masked_and_stays_json(secret: str, depth: int, ascii_only: bool) -> None:
+    value: object = {"note": f"é {secret} ü"}
+    for _ in range(depth):
+        value = {"arguments": json.dumps(value, ensure_ascii=ascii_only, indent=depth)}
+    conversation = masker()
+    masked = conversation.mask_json(value)
+    restored = conversation.restore_json(masked)
+    assert restored == value
+    for _ in range(depth):
+        assert isinstance(masked, dict)
+        masked = json.loads(masked["arguments"])
+    (kind,) = conversation.counts
+    assert masked == {"note": f"é {kind}1 ü"}
+
+
+def test_a_key_block_in_tool_arguments_comes_back_as_valid_json() -> None:
+    conversation = masker()
+    key = private_key(random.Random(7))
+    conversation.mask(key)
+    for answer in ('{"path": "id_rsa", "text": "SECRET1\\n"}', '{"path": "id_rsa", "text": "SECRET1\\n'):
+        restored = conversation.restore_json_text(answer)
+        assert json.loads(restored.removesuffix('"}') + '"}') == {"path": "id_rsa", "text": key + "\n"}
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ({"password": "correct-horse"}, {"password": "SECRET1"}),
+        ({"headers": {"Authorization": "Bearer abcdef123456789"}}, {"headers": {"Authorization": "Bearer SECRET1"}}),
+        ({"to": {"a@example.org": 1}}, {"to": {"PIIEMAIL1": 1}}),
+        ({"stop": ["customer_1", "x"]}, {"stop": ["CUSTOMER1", "x"]}),
+        ({"n": 4111111111111111, "t": True, "z": None, "f": 0.5}, {"n": 4111111111111111, "t": True, "z": None, "f": 0.5}),
+        ('{"password": "correct-horse", "n": 1.50}', '{"password": "SECRET1", "n": 1.50}'),
+        ('{"card": 4111111111111111}', '{"card": "PIICARD1"}'),
+        ('{"customer_1": {"mail": "a\\u0040example.org"}}', '{"CUSTOMER1": {"mail": "PIIEMAIL1"}}'),
+        ('{"broken": "customer_1', '{"broken": "CUSTOMER1'),
+        ("[not json: customer_1]", "[not json: CUSTOMER1]"),
+    ],
+)
+def test_every_string_of_a_json_value_is_masked(value: object, masked: object) -> None:
+    assert masker().mask_json(value) == masked
+
+
+@pytest.mark.parametrize("value", [b"bytes", {"a": {1, 2}}, {1: "a"}, [object()]])
+def test_what_is_not_json_is_refused(value: object) -> None:
+    with pytest.raises(RedactionError, match="cannot be inspected"):
+        masker().mask_json(value)
+
+
+# --- streams
+
+
+def chunked(text: str, cuts: list[int]) -> list[str]:
+    """Cut a text at the given places, wherever they fall."""
+    places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    return [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+
+
+@given(TEXTS, TEXTS, st.lists(st.integers(0, 10**4), max_size=30))
+def test_any_cutting_of_an_answer_restores_alike(text: str, answer: str, cuts: list[int]) -> None:
+    conversation = masker()
+    answer = conversation.mask(text) + " " + answer + " secret1 PIIEMAIL2" + answer
+    stream = conversation.restorer()
+    pieces = [stream.feed(piece) for piece in chunked(answer, cuts)]
+    assert "".join(pieces) + stream.flush() == conversation.restore(answer)
+
+
+@given(TEXTS, st.lists(st.integers(0, 10**4), max_size=30))
+def test_any_cutting_of_tool_arguments_restores_valid_json(text: str, cuts: list[int]) -> None:
+    conversation = masker()
+    arguments = json.dumps({"text": conversation.mask(text)}, ensure_ascii=False)
+    stream = conversation.restorer(json_text=True)
+    pieces = [stream.feed(piece) for piece in chunked(arguments, cuts)]
+    assert json.loads("".join(pieces) + stream.flush()) == {"text": text}
+
+
+def test_a_stream_holds_back_only_what_may_be_a_placeholder() -> None:
+    conversation = masker()
+    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    stream = conversation.restorer()
+    fed = ["Hello S", "ilent S", "EC", "RET", "1", "2 clientS", "ECRET1 ", "secret1", ", ok"]
+    assert [stream.feed(piece) for piece in fed] == [
+        "Hello ",
+        "Silent ",
+        "",
+        "",
+        "",
+        "SECRET12 clientS",
+        "ECRET1 ",
+        "",
+        "AKIAIOSFODNN7EXAMPLE, ok",
+    ]
+    assert stream.flush() == ""
+
+
+def test_a_placeholder_at_the_end_of_a_stream_is_restored_by_flush() -> None:
+    conversation = masker()
+    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    stream = conversation.restorer()
+    assert (stream.feed("it is SECRET1"), stream.flush(), stream.flush()) == ("it is ", "AKIAIOSFODNN7EXAMPLE", "")
+
+
+def test_a_stream_without_masked_values_holds_nothing_back() -> None:
+    stream = masker().restorer()
+    assert [stream.feed(letter) for letter in "SECRET1"] == list("SECRET1")

@@ -1,0 +1,116 @@
+"""The redactor at the request's edge: it covers every string, refuses what it cannot see, and fails closed."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable
+
+import pytest
+
+from registry.errors import RedactionError
+from router.redaction.detectors import default_detectors
+from router.redaction.redactor import RuleRedactor, default_redactor, spans_of
+from router.redaction.spans import Span
+
+KEY = "sk-proj-" + "aB3dE6gH9" * 5
+BODY = {
+    "model": "gpt-5.4",
+    "user": "ann@example.org",
+    "metadata": {"note": "for customer_77", "password": "correct-horse"},
+    "stop": ["customer_77"],
+    "temperature": 0.2,
+    "stream": True,
+    "messages": [
+        {"role": "system", "content": f"use {KEY}"},
+        {"role": "user", "content": [{"type": "text", "text": "mail ann@example.org, card 4111 1111 1111 1111"}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": json.dumps({"k": KEY})}}],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": f"Authorization: Bearer {'x1' * 20}"},
+    ],
+    "tools": [{"type": "function", "function": {"name": "f", "description": f"default key {KEY}", "parameters": {"properties": {"file": {"type": "string"}}}}}],
+    "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": ["customer_77"]}}},
+}
+
+
+class Broken:
+    """A detector that dies."""
+
+    def find(self, text: str) -> Iterable[Span]:
+        """Fail."""
+        raise OSError(text)
+
+
+def test_every_string_of_a_chat_request_is_covered_and_the_rest_is_untouched() -> None:
+    redaction = default_redactor().redact(BODY)
+    sent = json.dumps(redaction.body)
+    for secret in ("ann@example.org", "customer_77", "correct-horse", KEY, "4111", "x1x1"):
+        assert secret not in sent
+    assert redaction.body["model"] == "gpt-5.4"
+    assert redaction.body["temperature"] == BODY["temperature"]
+    assert redaction.counts == {"CUSTOMER": 1, "PIICARD": 1, "PIIEMAIL": 1, "SECRET": 3}
+    assert redaction.masker.restore_json(redaction.body) == BODY
+
+
+def test_the_request_itself_is_not_changed() -> None:
+    before = copy.deepcopy(BODY)
+    default_redactor().redact(BODY)
+    assert before == BODY
+
+
+def test_the_same_request_is_masked_the_same() -> None:
+    redactor = default_redactor()
+    assert redactor.redact(BODY).body == redactor.redact(BODY).body
+
+
+def test_a_users_rule_is_applied() -> None:
+    assert default_redactor({"TICKET": "T-[0-9]+"}).redact({"prompt": "see T-12"}).body == {"prompt": "see TICKET1"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+        {"type": "file", "file": {"file_id": "file-1"}},
+        {"type": "input_image", "image_url": "https://example.org/a.png"},
+        {"type": "image", "source": {"type": "base64", "data": "AAAA"}},
+        {"type": "text", "text": "look: data:image/png;base64," + "iVBORw0KGgo" * 4},
+    ],
+)
+def test_a_part_that_cannot_be_read_is_refused_unless_policy_allows_it(part: dict[str, object]) -> None:
+    body = {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "customer_1"}]}]}
+    with pytest.raises(RedactionError, match=r"cannot be inspected for secrets; use a local lane"):
+        default_redactor().redact(body)
+    allowed = default_redactor(allow_opaque=True).redact(body).body
+    assert allowed == {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "CUSTOMER1"}]}]}
+
+
+def test_talking_about_files_and_data_urls_is_allowed() -> None:
+    body = {"prompt": "a data:image/png;base64,... URL", "tools": [{"parameters": {"properties": {"image_url": {"type": "string"}}}}]}
+    assert default_redactor().redact(body).body == body
+
+
+def test_a_detector_that_dies_stops_the_request_without_quoting_it() -> None:
+    with pytest.raises(RedactionError, match="Broken failed with OSError") as caught:
+        RuleRedactor((*default_detectors(), Broken())).redact({"prompt": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_body_nested_beyond_reach_is_refused() -> None:
+    body: dict[str, object] = {}
+    for _ in range(100_000):
+        body = {"a": body}
+    with pytest.raises(RedactionError, match="nested too deeply"):
+        default_redactor().redact(body)
+
+
+def test_spans_for_the_command_line_hold_no_value() -> None:
+    assert spans_of("a customer_12 b", default_detectors()) == [(2, 13, "CUSTOMER", "rule:CUSTOMER")]
+
+
+def test_repr_of_a_redaction_shows_no_value() -> None:
+    assert "ann@example.org" not in repr(default_redactor().redact(BODY))
