@@ -12,7 +12,7 @@ from breeder.labelling import LocalAnswer
 from breeder.progress import Paced
 from registry.entities import PromptTrim
 from registry.prompting import Prompt, chat_messages, fits
-from router.engine.protocol import Done, Engine, EngineRefusal, FinishReason, GenerateRequest, Message, Piece
+from router.engine.protocol import Done, Engine, EngineRequestError, FinishReason, GenerateRequest, Message, Piece
 
 NO_ANSWER = -math.inf
 """Confidence of an answer that is refused, cut off or failed: below every threshold, so never served."""
@@ -59,7 +59,7 @@ async def _answer(engine: Engine, stack: Stack, prompt: Prompt) -> LocalAnswer:
                 pieces.append(piece.text)
             else:
                 end = piece
-    except EngineRefusal:
+    except EngineRequestError:
         return LocalAnswer("", NO_ANSWER, 0, 0, time.monotonic() - started)
     if end is None or end.finish_reason is not FinishReason.STOP:
         return LocalAnswer("".join(pieces), NO_ANSWER, 0, 0, time.monotonic() - started)

@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from breeder.cloud_calls import CloudAnswer, ask_cloud
-from breeder.dataset import Dataset, write_atomically
+from breeder.dataset import write_atomically
 from breeder.deps import Deps
 from breeder.labelling import LabelledTask, label
 from breeder.mining import Row
@@ -23,54 +23,50 @@ from breeder.progress import Paced
 
 
 @dataclass(frozen=True, slots=True)
-class SliceLabels:
-    """Both slices with references and cloud scores; `cost_usd` is None if any call has no known price."""
+class Labels:
+    """Rows with references and cloud scores, in their order; `cost_usd` is None if any call has no known price."""
 
-    calibration: tuple[LabelledTask, ...]
-    holdout: tuple[LabelledTask, ...]
+    tasks: tuple[LabelledTask, ...]
     cost_usd: float | None
 
 
-def label_slices(deps: Deps, dataset: Dataset, samples: int, cache: Path) -> SliceLabels:
-    """Return the labelled slices, asking the cloud only for the answers that `cache` does not hold yet.
+def label_rows(
+    deps: Deps, workflow: str, rows: Sequence[Row], scorer: str, samples: int, cache: Path
+) -> Labels:
+    """Label every row, asking the cloud only for the answers that `cache` does not hold yet.
 
     Raises:
         ConfigError: no cloud is configured; UpstreamError: it failed.
     """
-    rows = [*dataset.rows["calibration"], *dataset.rows["holdout"]]
     known = _read(cache)
     wanted = [row for row in rows for _ in range(samples - len(known[row.interaction_id]))]
     if wanted:
-        deps.report(f"{dataset.workflow}: asking the cloud {len(wanted)} times for its baseline on {len(rows)} tasks")
-        asyncio.run(_ask(deps, wanted, cache))
+        deps.report(f"  asking the cloud {len(wanted)} times for its baseline on {len(rows)} tasks")
+        _ask(deps, workflow, wanted, cache)
         known = _read(cache)
-    labels = {row.interaction_id: _labelled(row, known, dataset.scorer) for row in rows}
-    costs = [answer.cost_usd for answers in known.values() for answer in answers]
-    priced = [cost for cost in costs if cost is not None]
-    unlabelled = sum(task.reference is None for task in labels.values())
+    answers = [known[row.interaction_id] for row in rows]
+    tasks = tuple(label(row, [one.text for one in told], scorer) for row, told in zip(rows, answers, strict=True))
+    unlabelled = sum(task.reference is None for task in tasks)
     if unlabelled:
         deps.report(f"  {unlabelled} tasks have no reference: the cloud's answers disagree and nobody judged them")
-    return SliceLabels(
-        calibration=tuple(labels[row.interaction_id] for row in dataset.rows["calibration"]),
-        holdout=tuple(labels[row.interaction_id] for row in dataset.rows["holdout"]),
-        cost_usd=sum(priced) if len(priced) == len(costs) else None,
-    )
+    costs = [one.cost_usd for told in answers for one in told]
+    return Labels(tasks, None if None in costs else sum(cost for cost in costs if cost is not None))
 
 
-def _labelled(row: Row, known: dict[str, list[CloudAnswer]], scorer: str) -> LabelledTask:
-    return label(row, [answer.text for answer in known[row.interaction_id]], scorer)
-
-
-async def _ask(deps: Deps, rows: Sequence[Row], cache: Path) -> None:
+def _ask(deps: Deps, workflow: str, rows: Sequence[Row], cache: Path) -> None:
     paced, done = Paced(deps.report), 0
     write_atomically(cache, b"".join(_whole_lines(cache)))
     with open(cache, "ab") as file:
-        async for row, answer in ask_cloud(deps, rows):
+
+        def keep(row: Row, answer: CloudAnswer) -> None:
+            nonlocal done
             record = {"task": row.interaction_id, "text": answer.text, "cost_usd": answer.cost_usd}
             file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
             file.flush()
             done += 1
             paced(f"  {done}/{len(rows)} cloud answers")
+
+        asyncio.run(ask_cloud(deps, workflow, rows, keep))
 
 
 def _read(cache: Path) -> dict[str, list[CloudAnswer]]:

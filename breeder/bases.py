@@ -8,6 +8,7 @@ from pathlib import Path
 
 from breeder.dataset import write_atomically
 from breeder.gguf_export import export_base, quantize
+from breeder.gguf_export.vocabulary import load_tokenizer
 from breeder.progress import Report
 from breeder.recipe import BasePart
 from breeder.shipped import shipped
@@ -71,9 +72,7 @@ def prepare_base(part: BasePart, store: ArtifactStore, cache: Path, report: Repo
 
 
 def _base(model_dir: Path, store: ArtifactStore, sha256: str) -> Base:
-    from transformers import AutoTokenizer
-
-    template = AutoTokenizer.from_pretrained(model_dir).get_chat_template()
+    template = load_tokenizer(model_dir).get_chat_template()
     return Base(model_dir, store.verified_path(sha256), sha256, hashlib.sha256(template.encode()).hexdigest())
 
 

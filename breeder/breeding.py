@@ -5,10 +5,14 @@ Every step leaves its result in the run folder, so an interrupted breeding goes 
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from breeder.baseline import SliceLabels, label_slices
+import orjson
+from pydantic import TypeAdapter
+
+from breeder.baseline import label_rows
 from breeder.bases import prepare_base
 from breeder.dataset import Dataset, freeze
 from breeder.deps import Deps
@@ -26,7 +30,7 @@ from registry.errors import NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class BreedResult:
-    """What one breeding came to; `specialist` is the candidate that was judged, empty if it was only a bare base."""
+    """What one breeding came to; `specialist` is the candidate that was judged, numbers are None over no served task."""
 
     workflow: str
     verdict: str
@@ -35,8 +39,8 @@ class BreedResult:
     kind: str
     margin_lower: float
     coverage: float
-    specialist_score: float
-    cloud_score: float
+    specialist_score: float | None
+    cloud_score: float | None
     promoted: bool
     baseline_cost_usd: float | None
     seconds: float
@@ -73,29 +77,32 @@ def breed(deps: Deps, workflow: str, recipe: Recipe, *, generations: int = 1, pr
         run = open_run(parent, recipe, lambda: freeze_workflow(deps, workflow, recipe))
         if run.result is not None:
             deps.report(f"{workflow}: this recipe has bred these rows before; nothing new to do")
-            return BreedResult(**run.result)
+            return TypeAdapter(BreedResult).validate_json(run.result)
         started = time.monotonic()
-        breeding, labels = _begin(deps, run, recipe)
+        breeding, cost_usd = _begin(deps, run, recipe)
         bred = breeding.breed(recipe, generations)
         winner = finalist([one.measured for one in bred])
         judged = next(one for one in bred if one.measured is winner)
         bred += breeding.merge(judged, recipe.quantizations)
-        result = _conclude(deps, breeding, bred, judged, labels, promote=promote, seconds=time.monotonic() - started)
-        run.finish(asdict(result))
+        result = _conclude(deps, breeding, bred, judged, cost_usd, promote=promote, seconds=time.monotonic() - started)
+        run.finish(orjson.dumps(result, option=orjson.OPT_INDENT_2))
         return result
 
 
-def _begin(deps: Deps, run: RunFolder, recipe: Recipe) -> tuple[Breeding, SliceLabels]:
+def _begin(deps: Deps, run: RunFolder, recipe: Recipe) -> tuple[Breeding, float | None]:
     dataset = run.dataset
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in dataset.rows.items())
     deps.report(f"{dataset.workflow}: {sizes} rows, scored as {dataset.scorer}")
     enrol_workflow(deps, dataset)
     base = prepare_base(recipe.base, deps.store, deps.home.runs / "bases", deps.report)
     check_tokens_agree(deps, base, dataset)
-    labels = label_slices(deps, dataset, recipe.evaluation.cloud_samples, run.path / "baseline.jsonl")
+    first = len(dataset.rows["calibration"])
+    rows = [*dataset.rows["calibration"], *dataset.rows["holdout"]]
+    samples, cache = recipe.evaluation.cloud_samples, run.path / "baseline.jsonl"
+    labels = label_rows(deps, dataset.workflow, rows, dataset.scorer, samples, cache)
     bench = Bench(
-        calibration=labels.calibration,
-        holdout=labels.holdout,
+        calibration=labels.tasks[:first],
+        holdout=labels.tasks[first:],
         scorer=dataset.scorer,
         gate=recipe.gate.gate(),
         look=deps.catalog.looks(dataset.workflow),
@@ -113,11 +120,11 @@ def _begin(deps: Deps, run: RunFolder, recipe: Recipe) -> tuple[Breeding, SliceL
         tracker=deps.tracker,
         report=deps.report,
     )
-    return breeding, labels
+    return breeding, labels.cost_usd
 
 
 def _conclude(
-    deps: Deps, breeding: Breeding, bred: list[Bred], judged: Bred, labels: SliceLabels, *, promote: bool, seconds: float
+    deps: Deps, breeding: Breeding, bred: list[Bred], judged: Bred, cost_usd: float | None, *, promote: bool, seconds: float
 ) -> BreedResult:
     """Enrol what was bred and the judged rung, record every evaluation, promote on `pass` if asked."""
     dataset, names, promoted = breeding.dataset, dict[str, str](), False
@@ -127,9 +134,8 @@ def _conclude(
             continue
         specialist = enrol(deps, dataset, breeding.base, one, tuple(names[parent] for parent in one.parents))
         names[one.name] = specialist.name
-        evaluation = record_evaluation(
-            deps, dataset, specialist, one, judged=one is judged, cost_usd=labels.cost_usd if one is judged else None
-        )
+        told = one.measured.told(dataset.digest, judged=one is judged, cost_usd=cost_usd if one is judged else None)
+        evaluation = record_evaluation(deps, specialist, told, one.recipe.gate.expires_days)
         if one is judged and promote:
             promoted = promote_winner(deps, specialist, evaluation, by="breed") is not None
     result = judged.measured.result
@@ -141,9 +147,13 @@ def _conclude(
         kind=judged.measured.candidate.kind,
         margin_lower=result.margin_lower,
         coverage=result.coverage,
-        specialist_score=result.specialist_score,
-        cloud_score=result.cloud_score,
+        specialist_score=_known(result.specialist_score),
+        cloud_score=_known(result.cloud_score),
         promoted=promoted,
-        baseline_cost_usd=labels.cost_usd,
+        baseline_cost_usd=cost_usd,
         seconds=seconds,
     )
+
+
+def _known(number: float) -> float | None:
+    return number if math.isfinite(number) else None

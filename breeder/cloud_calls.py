@@ -1,0 +1,96 @@
+"""Ask the configured cloud as the router does: through the same turn, redactor, ledger and egress."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+from typing_extensions import override
+
+from breeder.deps import Deps
+from breeder.mining import Row, answer_text
+from registry.entities import PromptTrim, Purpose
+from registry.errors import ConfigError, UpstreamError
+from registry.prompting import Prompt, chat_messages
+from router.chat import parse_chat
+from router.deps import open_deps, real_outside
+from router.exchange import Incoming, Wire
+from router.hints import Hints
+from router.turn import Turns
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CloudAnswer:
+    """What the cloud said, and what it cost; None where no price is known."""
+
+    text: str
+    cost_usd: float | None
+
+
+async def ask_cloud(deps: Deps, workflow: str, rows: Sequence[Row], keep: Callable[[Row, CloudAnswer], None]) -> None:
+    """Ask the cloud each row's prompt, a few at a time, and hand every answer to `keep` as it comes.
+
+    Raises:
+        ConfigError: no cloud is configured; UpstreamError: it gave no answer.
+    """
+    if deps.settings.policy.cloud is None:
+        raise ConfigError("no cloud to compare with: set policy.cloud in modelbreeder.toml, as in openai/gpt-5.4")
+    waiting = iter(rows)
+    outside = real_outside(deps.settings, os.environ)
+    async with open_deps(deps.home, deps.settings, outside, purpose=Purpose.EVALUATION) as router:
+
+        async def work() -> None:
+            for row in waiting:
+                keep(row, await _ask(deps, router.turns, workflow, row.prompt))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(_AT_ONCE, len(rows))):
+                    group.create_task(work())
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+
+
+async def _ask(deps: Deps, turns: Turns, workflow: str, prompt: Prompt) -> CloudAnswer:
+    body = {"model": "cloud", "messages": chat_messages(prompt, PromptTrim())}
+    wire = _Kept()
+    await turns.respond(Incoming(parse_chat(orjson.dumps(body)), Hints(workflow=workflow), {}), wire)
+    text = answer_text(orjson.loads(wire.body))
+    if text is None:
+        raise UpstreamError(f"the cloud gave no text to a {workflow} task; look at it with `modelbreeder ledger ls`")
+    outcome = deps.ledger.interaction(wire.headers["x-modelbreeder-interaction"]).outcome
+    return CloudAnswer(text, outcome.cost_usd if outcome else None)
+
+
+@dataclass(slots=True)
+class _Kept(Wire):
+    """A client's end that keeps the whole answer."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    @override
+    def gone(self) -> bool:
+        return False
+
+    @override
+    async def answer(self, headers: Mapping[str, str], body: bytes) -> None:
+        self.headers, self.body = headers, body
+
+    @override
+    async def begin(self, headers: Mapping[str, str]) -> None:
+        raise UpstreamError("an evaluation asks for whole answers, and a stream began")
+
+    @override
+    async def write(self, frame: bytes) -> None:
+        raise UpstreamError("an evaluation asks for whole answers, and a stream was written")
+
+    @override
+    async def end(self) -> None:
+        raise UpstreamError("an evaluation asks for whole answers, and a stream ended")

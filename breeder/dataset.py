@@ -48,10 +48,11 @@ def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path)
         DataError: there are too few rows; the message says how many are missing.
     """
     rows = mined.rows[-plan.maximum_rows :]
-    if len(rows) < plan.minimum_rows:
+    usable = sum(row.tier is not Tier.OPEN for row in rows)
+    if usable < plan.minimum_rows:
         raise DataError(
-            f"workflow {workflow!r} has {len(rows)} usable rows and breeding needs {plan.minimum_rows}: "
-            f"{plan.minimum_rows - len(rows)} more; let the router serve more of it, or lower data.minimum_rows"
+            f"workflow {workflow!r} has {usable} usable rows and breeding needs {plan.minimum_rows}: "
+            f"{plan.minimum_rows - usable} more; let the router serve more of it, or lower data.minimum_rows"
         )
     slices = _split(rows, plan)
     prompts = [row.prompt for row in rows]
@@ -60,7 +61,7 @@ def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path)
         "scorer": scorer,
         "trim": asdict(constant_trim(prompts)),
         "fingerprints": list(known_fingerprints(prompts)),
-        "dropped": dict(mined.dropped),
+        "dropped": {**mined.dropped, "answer not to be trusted as a target": len(rows) - sum(map(len, slices.values()))},
     }
     lines = {name: b"".join(map(_line, slices[name])) for name in SLICES}
     header["sha256"] = {name: hashlib.sha256(lines[name]).hexdigest() for name in SLICES}
@@ -101,7 +102,11 @@ def _split(rows: Sequence[Row], plan: DataPart) -> Mapping[Slice, Sequence[Row]]
     holdout = min(plan.maximum_holdout, round(len(rows) * plan.holdout_share))
     calibration = min(plan.maximum_calibration, round(len(rows) * plan.calibration_share))
     train = len(rows) - holdout - calibration
-    return {"train": rows[:train], "calibration": rows[train : train + calibration], "holdout": rows[-holdout:]}
+    return {
+        "train": [row for row in rows[:train] if row.tier is not Tier.OPEN],
+        "calibration": rows[train : train + calibration],
+        "holdout": rows[-holdout:],
+    }
 
 
 def _write(folder: Path, lines: Mapping[Slice, bytes], manifest: bytes) -> None:

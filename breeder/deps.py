@@ -14,7 +14,8 @@ from registry.catalog import Catalog
 from registry.database import Database, open_database
 from registry.home import Home
 from registry.ids import Clock, NewId, new_id, utc_now
-from registry.ledger import Ledger
+from registry.ledger import Ledger, new_writer_id
+from registry.processes import this_process
 from registry.settings import Settings
 
 
@@ -48,7 +49,7 @@ def open_deps(
             settings=settings,
             database=database,
             catalog=Catalog(database),
-            ledger=Ledger(database, "breeder", new_id),
+            ledger=Ledger(database, new_writer_id("breeder", this_process(), new_id), new_id),
             store=ArtifactStore(home.artifacts),
             tracker=MlflowTracker(home.mlruns) if tracking else NoTracker(),
             socket_dir=socket_dir,

@@ -8,6 +8,7 @@ from breeder.bases import Base
 from breeder.dataset import Dataset
 from breeder.deps import Deps
 from breeder.generations import Bred
+from breeder.measuring import Told
 from registry.entities import Evaluation, Promotion, PromotionAction, Specialist, SpecialistKind, Verdict, Workflow
 
 
@@ -57,19 +58,16 @@ def _same(old: Specialist, new: Specialist) -> bool:
     return identity(old) == identity(new)
 
 
-def record_evaluation(
-    deps: Deps, dataset: Dataset, specialist: Specialist, one: Bred, *, judged: bool, cost_usd: float | None
-) -> Evaluation:
-    """Record a candidate's numbers; only the judged one carries the gate's verdict and spends alpha."""
-    measured, now = one.measured, deps.now()
-    result = measured.result
+def record_evaluation(deps: Deps, specialist: Specialist, told: Told, expires_days: int) -> Evaluation:
+    """Record a specialist's numbers; only a judged candidate carries the gate's verdict and spends alpha."""
+    result, now = told.result, deps.now()
     evaluation = Evaluation(
         evaluation_id=deps.new_id(),
         specialist=specialist.name,
         at_utc=now,
-        expires_at_utc=now + timedelta(days=one.recipe.gate.expires_days),
-        verdict=result.verdict if judged else Verdict.INCONCLUSIVE,
-        reason=result.reason if judged else "not judged: the calibration slice favoured another candidate",
+        expires_at_utc=now + timedelta(days=expires_days),
+        verdict=result.verdict if told.judged else Verdict.INCONCLUSIVE,
+        reason=result.reason if told.judged else "not judged: the calibration slice favoured another candidate",
         n=result.n,
         served=result.served,
         coverage=result.coverage,
@@ -77,13 +75,13 @@ def record_evaluation(
         cloud_score=result.cloud_score,
         mean_difference=result.mean_difference,
         margin_lower=result.margin_lower,
-        alpha_spent=result.alpha_spent if judged else 0.0,
-        threshold=measured.threshold.value,
-        holdout_digest=dataset.digest,
+        alpha_spent=result.alpha_spent if told.judged else 0.0,
+        threshold=specialist.threshold,
+        holdout_digest=told.holdout_digest,
         cloud_model=deps.settings.policy.cloud or "",
-        engine_build=measured.engine_build,
-        cost_usd=cost_usd,
-        tokens_per_second=measured.tokens_per_second,
+        engine_build=told.engine_build,
+        cost_usd=told.cost_usd,
+        tokens_per_second=told.tokens_per_second,
     )
     deps.catalog.add_evaluation(evaluation)
     return evaluation

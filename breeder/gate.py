@@ -31,7 +31,7 @@ class Gate:
 
     def __post_init__(self) -> None:
         """Refuse what could pass everything or nothing."""
-        if not -1 <= self.minimum_margin < 1 or not 0 < self.alpha < 0.5:
+        if not -1 <= self.minimum_margin < 1 or not 0 < 2 * self.alpha < 1:
             raise ConfigError(
                 f"gate with minimum margin {self.minimum_margin} and alpha {self.alpha}: "
                 "choose a margin in [-1, 1) and an alpha in (0, 0.5)"

@@ -1,8 +1,8 @@
 """What the right answer of an evaluation task is, and how the cloud scored on it. Pure.
 
 A judged task's reference is what the person accepted or corrected. Any other task's reference is the answer on which
-at least two independent cloud samples agree (the recorded one and the fresh ones); tasks without agreement have none
-and are counted, not scored. Only fresh samples score the cloud, never the one that a person may have picked.
+at least two independent cloud samples agree (the recorded one, where the cloud gave it, and the fresh ones); tasks
+without agreement have none and are counted, not scored. Only fresh samples score the cloud, never the one that a person may have picked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from breeder.gate import PairedOutcome
-from breeder.mining import Row
+from breeder.mining import Row, Tier
 from breeder.scorers import consensus, score
 
 
@@ -38,7 +38,8 @@ class LocalAnswer:
 
 def label(row: Row, fresh: Sequence[str], scorer: str) -> LabelledTask:
     """Return the task with its reference and the cloud's score over the fresh samples."""
-    reference = row.answer if row.judged else consensus([row.answer, *fresh], scorer)
+    recorded = [row.answer] if row.tier is Tier.CLOUD else []
+    reference = row.answer if row.judged else consensus([*recorded, *fresh], scorer)
     if reference is None or not fresh:
         return LabelledTask(row, reference, math.nan)
     return LabelledTask(row, reference, sum(score(scorer, answer, reference) for answer in fresh) / len(fresh))

@@ -42,6 +42,18 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What an evaluation record says of a holdout; a candidate that was not `judged` has numbers but no verdict."""
+
+    result: GateResult
+    holdout_digest: str
+    engine_build: str
+    tokens_per_second: float
+    judged: bool
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """A candidate's numbers: `promising` when the calibration slice lets it hope to pass the gate."""
 
@@ -52,6 +64,10 @@ class Measured:
     calibration_score: float
     tokens_per_second: float
     engine_build: str
+
+    def told(self, holdout_digest: str, *, judged: bool, cost_usd: float | None) -> Told:
+        """Return these numbers for the record."""
+        return Told(self.result, holdout_digest, self.engine_build, self.tokens_per_second, judged, cost_usd)
 
     def metrics(self) -> dict[str, float]:
         """Return the finite numbers, under the names that MLflow shows."""
@@ -73,7 +89,7 @@ class Measured:
 def measure(bench: Bench, candidate: Candidate, report: Report) -> Measured:
     """Answer both slices through the serving engine and judge the holdout at the threshold of the calibration slice."""
     tasks = [*bench.calibration, *bench.holdout]
-    answers, build = asyncio.run(_answers(bench, candidate, tasks, report))
+    answers, build = answer_tasks(bench, candidate, tasks, report)
     first = len(bench.calibration)
     calibrated = pair(bench.calibration, answers[:first], bench.scorer, -math.inf)
     confidences = [outcome.confidence for outcome in calibrated]
@@ -89,9 +105,16 @@ def measure(bench: Bench, candidate: Candidate, report: Report) -> Measured:
         promising=chosen is not None,
         result=judge(outcomes, bench.gate, bench.look),
         calibration_score=sum(scores) / len(scores) if scores else 0.0,
-        tokens_per_second=_speed(answers),
+        tokens_per_second=speed(answers),
         engine_build=build,
     )
+
+
+def answer_tasks(
+    bench: Bench, candidate: Candidate, tasks: Sequence[LabelledTask], report: Report
+) -> tuple[list[LocalAnswer], str]:
+    """Return a candidate's answers through an engine of its own, and that engine's build."""
+    return asyncio.run(_answers(bench, candidate, tasks, report))
 
 
 async def _answers(
@@ -105,7 +128,8 @@ async def _answers(
         return await answer_all(engine, candidate.stack, prompts, Paced(report)), health.build
 
 
-def _speed(answers: Sequence[LocalAnswer]) -> float:
+def speed(answers: Sequence[LocalAnswer]) -> float:
+    """Return decoded tokens a second over all answers, prompts included in the time."""
     seconds = sum(answer.seconds for answer in answers)
     return sum(answer.completion_tokens for answer in answers) / seconds if seconds else 0.0
 

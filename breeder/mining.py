@@ -16,14 +16,19 @@ from registry.prompting import Prompt, prompt_of
 
 
 class Tier(StrEnum):
-    """How much a row's answer is worth, best first: judged by a person, or only given by the cloud."""
+    """How much a row's answer is worth, best first: judged by a person, only given by the cloud, not to be trusted.
+
+    An `open` row's answer was rejected, or is a specialist's own that nobody confirmed: never a target, but its task
+    belongs to the sample of all tasks that a holdout is.
+    """
 
     CORRECTED = "corrected"
     ACCEPTED = "accepted"
     CLOUD = "cloud"
+    OPEN = "open"
 
 
-_RANK = {Tier.CORRECTED: 0, Tier.ACCEPTED: 1, Tier.CLOUD: 2}
+_RANK = {Tier.CORRECTED: 0, Tier.ACCEPTED: 1, Tier.CLOUD: 2, Tier.OPEN: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Row:
     @property
     def judged(self) -> bool:
         """Say whether a person vouches for the answer."""
-        return self.tier is not Tier.CLOUD
+        return self.tier in (Tier.CORRECTED, Tier.ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +90,14 @@ def _row(interaction: Interaction) -> Row | str:
     intent, outcome = interaction.intent, interaction.outcome
     if outcome is None or outcome.status is not Status.OK:
         return f"no complete answer ({outcome.status if outcome else 'open'})"
-    labelled = _label(interaction)
-    if labelled is None:
-        return _why_unlabelled(interaction)
-    answer, tier = labelled
     request = intent.request_received
     prompt = prompt_of(request.get("messages")) if isinstance(request, dict) else None
     if prompt is None:
         return "not a single turn of text"
+    labelled = _label(interaction)
+    if labelled is None:
+        return "no text in the answer"
+    answer, tier = labelled
     return Row(
         interaction_id=intent.interaction_id,
         at_utc=intent.at_utc,
@@ -107,23 +112,16 @@ def _row(interaction: Interaction) -> Row | str:
 
 def _label(interaction: Interaction) -> tuple[str, Tier] | None:
     feedback = interaction.feedback
-    answer = answer_text(interaction.outcome.response if interaction.outcome else None)
-    if feedback is not None and feedback.verdict is FeedbackVerdict.CORRECTED and feedback.corrected:
+    verdict = feedback.verdict if feedback else None
+    if feedback is not None and verdict is FeedbackVerdict.CORRECTED and feedback.corrected:
         return feedback.corrected, Tier.CORRECTED
-    if answer is None or (feedback is not None and feedback.verdict is FeedbackVerdict.REJECTED):
+    answer = answer_text(interaction.outcome.response if interaction.outcome else None)
+    if answer is None:
         return None
-    if feedback is not None and feedback.verdict is FeedbackVerdict.ACCEPTED:
+    if verdict is FeedbackVerdict.ACCEPTED:
         return answer, Tier.ACCEPTED
-    return (answer, Tier.CLOUD) if interaction.intent.decision.lane is Lane.CLOUD_ESCALATION else None
-
-
-def _why_unlabelled(interaction: Interaction) -> str:
-    feedback = interaction.feedback
-    if feedback is not None and feedback.verdict is FeedbackVerdict.REJECTED:
-        return "rejected by the user"
-    if interaction.intent.decision.lane is not Lane.CLOUD_ESCALATION:
-        return "a specialist's own answer that nobody confirmed"
-    return "no text in the answer"
+    from_cloud = interaction.intent.decision.lane is Lane.CLOUD_ESCALATION
+    return answer, Tier.CLOUD if from_cloud and verdict is None else Tier.OPEN
 
 
 def _better(row: Row, kept: Row) -> bool:

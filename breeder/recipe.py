@@ -39,7 +39,7 @@ class LoraPart(_Part):
 
     rank: int = Field(32, ge=1, le=512)
     """Rank of every adapted matrix."""
-    alpha: float = Field(64.0, gt=0)
+    alpha: int = Field(64, ge=1)
     """LoRA scale numerator; the update is scaled by alpha / rank."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout on the adapter's input."""
@@ -170,7 +170,7 @@ def load_recipe(name: str, folders: Sequence[Path], overrides: Sequence[str] = (
     places = [Path(name), *(folder / f"{name}.toml" for folder in folders)]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
-        known = sorted(file.stem for folder in folders for file in folder.glob("*.toml"))
+        known = [name for folder in folders for name in recipe_names(folder)]
         raise NotFoundError(f"no recipe {name!r}; known: {', '.join(known)}, or give a TOML file")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -185,12 +185,21 @@ def load_recipe(name: str, folders: Sequence[Path], overrides: Sequence[str] = (
         raise ConfigError(f"{path}: {where}: {problem['msg']} (value: {str(problem['input'])[:80]})") from error
 
 
+def recipe_names(folder: Path) -> list[str]:
+    """Return the names of the folder's breeding recipes; those with a `shape` raise a base instead."""
+    return [
+        file.stem
+        for file in sorted(folder.glob("*.toml"))
+        if "shape" not in tomllib.loads(file.read_text(encoding="utf-8"))
+    ]
+
+
 def mutate(recipe: Recipe, rng: random.Random) -> Recipe:
     """Return a neighbour of a recipe: another learning rate, and perhaps another rank at the same scale."""
     spread = recipe.population.learning_rate_spread
     factor = spread ** rng.uniform(-1, 1)
     rank = rng.choice(recipe.population.ranks)
-    lora = recipe.lora.model_copy(update={"rank": rank, "alpha": recipe.lora.alpha * rank / recipe.lora.rank})
+    lora = recipe.lora.model_copy(update={"rank": rank, "alpha": max(1, recipe.lora.alpha * rank // recipe.lora.rank)})
     training = recipe.training.model_copy(update={"learning_rate": recipe.training.learning_rate * factor})
     return recipe.model_copy(update={"lora": lora, "training": training, "seed": rng.randrange(2**31)})
 

@@ -23,14 +23,14 @@ class RunFolder:
     dataset: Dataset
 
     @property
-    def result(self) -> dict[str, object] | None:
-        """The recorded end of this breeding, or None while it is unfinished."""
+    def result(self) -> bytes | None:
+        """The recorded end of this breeding as JSON, or None while it is unfinished."""
         file = self.path / "result.json"
-        return orjson.loads(file.read_bytes()) if file.exists() else None
+        return file.read_bytes() if file.exists() else None
 
-    def finish(self, result: dict[str, object]) -> None:
+    def finish(self, result: bytes) -> None:
         """Record the end; the last thing that a breeding does."""
-        write_atomically(self.path / "result.json", orjson.dumps(result, option=orjson.OPT_INDENT_2))
+        write_atomically(self.path / "result.json", result)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import random
 from breeder.bases import Base
 from breeder.dataset import Dataset
 from breeder.deps import Deps
+from breeder.gguf_export.vocabulary import load_tokenizer
 from breeder.training import encode_prompt
 from registry.errors import ArtifactError
 from registry.prompting import chat_messages, trimmed
@@ -25,9 +26,7 @@ def check_tokens_agree(deps: Deps, base: Base, dataset: Dataset) -> None:
     Raises:
         ArtifactError: they differ, so the GGUF's tokenizer or chat template is not the model's.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base.model_dir)
+    tokenizer = load_tokenizer(base.model_dir)
     chats = [chat_messages(row.prompt, dataset.trim) for row in dataset.rows["train"][:_CHECKED_PROMPTS]]
     served = asyncio.run(_engine_tokens(deps, base, chats))
     for chat, tokens in zip(chats, served, strict=True):
@@ -51,9 +50,7 @@ async def _engine_tokens(deps: Deps, base: Base, chats: list[list[dict[str, str]
 
 def longest_answer(base: Base, dataset: Dataset, limit: int) -> int:
     """Return how many tokens a served answer may have, from the longest training answer."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base.model_dir)
+    tokenizer = load_tokenizer(base.model_dir)
     longest = max(len(tokenizer(row.answer, add_special_tokens=False)["input_ids"]) for row in dataset.rows["train"])
     return min(limit, round(longest * _ANSWER_ROOM) + 8)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -108,12 +109,11 @@ class _MlflowRun:
     ) -> None:
         """Send one batch: single calls cost 2.6 ms each."""
         from mlflow.entities import Metric, Param, RunTag
-        from mlflow.utils.time import get_current_time_millis
 
         client, run_id = self._client, self._run_id
         if client is None or run_id is None:
             return
-        now = get_current_time_millis()
+        now = time.time_ns() // 1_000_000
         _attempt(
             lambda: client.log_batch(
                 run_id,

@@ -11,9 +11,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import orjson
+from typing_extensions import override
 
 from breeder.checkpoints import is_sealed, latest_sealed, seal
 from breeder.dataset import write_atomically
@@ -22,8 +23,10 @@ from breeder.recipe import Recipe
 from registry.errors import DataError
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,13 @@ def train_adapter(
     if is_sealed(adapter):
         return _recorded(out)
     import torch
-    from transformers import AutoTokenizer, set_seed
+    from transformers import set_seed
 
+    from breeder.gguf_export.vocabulary import load_tokenizer
+
+    _quieten()
     set_seed(recipe.seed)
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    tokenizer = load_tokenizer(model_dir)
     rows = [encode(tokenizer, example) for example in examples]
     fitting = [row for row in rows if len(row["input_ids"]) <= recipe.training.max_length]
     if not fitting:
@@ -72,7 +78,7 @@ def train_adapter(
     trainer = _trainer(model_dir, tokenizer, fitting, recipe, out / "checkpoints", watcher)
     checkpoint = latest_sealed(out / "checkpoints")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.model.save_pretrained(str(adapter))
+    cast("PeftModel", trainer.model).save_pretrained(str(adapter))
     losses = [(int(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry]
     record = {
         "steps": trainer.state.global_step,
@@ -116,7 +122,7 @@ def _trainer(
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import PrinterCallback, ProgressCallback
-    from trl import SFTTrainer
+    from trl.trainer.sft_trainer import SFTTrainer
 
     targets = recipe.lora.targets
     lora = LoraConfig(
@@ -144,7 +150,9 @@ def _base_model(model_dir: Path, recipe: Recipe) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     quantized = (
-        BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+        BitsAndBytesConfig(  # type: ignore[no-untyped-call] # untyped upstream
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+        )
         if recipe.training.load_in_4bit
         else None
     )
@@ -153,7 +161,7 @@ def _base_model(model_dir: Path, recipe: Recipe) -> PreTrainedModel:
 
 def _arguments(recipe: Recipe, checkpoints: Path) -> SFTConfig:
     import torch
-    from trl import SFTConfig
+    from trl.trainer.sft_config import SFTConfig
 
     training, cuda = recipe.training, torch.cuda.is_available()
     return SFTConfig(
@@ -169,7 +177,7 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> SFTConfig:
         completion_only_loss=True,
         packing=False,
         train_sampling_strategy="group_by_length",
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         use_cpu=not cuda,
         bf16=_use_bf16(training.precision),
         logging_steps=10,
@@ -184,13 +192,23 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> SFTConfig:
     )
 
 
+def _quieten() -> None:
+    """Turn the libraries' progress bars off: `report` tells how training goes."""
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped upstream
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call] # untyped upstream
+
+
 def _use_bf16(precision: str) -> bool:
     import torch
 
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -201,6 +219,7 @@ def _watcher(checkpoint_seconds: float, paced: Paced) -> TrainerCallback:
     class Watcher(TrainerCallback):
         saved_at = time.monotonic()
 
+        @override
         def on_step_end(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
         ) -> TrainerControl:
@@ -209,11 +228,13 @@ def _watcher(checkpoint_seconds: float, paced: Paced) -> TrainerCallback:
                 control.should_save = True
             return control
 
+        @override
         def on_save(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
         ) -> None:
             seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
+        @override
         def on_log(
             self,
             args: TrainingArguments,

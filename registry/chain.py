@@ -9,31 +9,26 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
 
 from registry.columns import Scalar, canonical_json
 
 GENESIS = "0" * 64
+_COVERED = (
+    "previous_hash",
+    "writer",
+    "seq",
+    "event_id",
+    "kind",
+    "interaction_id",
+    "at_utc",
+    "facts_digest",
+    "content_digest",
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What one event's hash covers."""
-
-    previous_hash: str
-    writer: str
-    seq: int
-    event_id: str
-    kind: str
-    interaction_id: str
-    at_utc: str
-    facts_digest: str
-    content_digest: str
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 over the fields in order."""
-        return _sha256(canonical_json(list(astuple(self))))
+def event_hash(event: Mapping[str, Scalar]) -> str:
+    """Return the hash of a row of `events`: SHA-256 of the JSON list of all its columns but the hash."""
+    return _sha256(canonical_json([event[name] for name in _COVERED]))
 
 
 def facts_digest(facts: Mapping[str, Scalar]) -> str:
@@ -43,7 +38,7 @@ def facts_digest(facts: Mapping[str, Scalar]) -> str:
 
 def content_digest(salt: str, body: str) -> str:
     """Return the digest of erasable content; without the salt it cannot be found by guessing texts."""
-    return _sha256(salt + body)
+    return _sha256(f"{salt}{body}")
 
 
 def _exact(value: Scalar) -> Scalar:

@@ -3,28 +3,227 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from registry.chain import GENESIS, Link, content_digest, facts_digest
+from registry.chain import GENESIS, content_digest, event_hash
 from registry.columns import Scalar
 from registry.database import Database
 from registry.entities import Event, Intent, Interaction, Lane, Outcome, Purpose, Status
 from registry.errors import ConflictError, LedgerError
 from registry.ids import NewId
 from registry.ledger_check import ChainReport, check_chain
-from registry.ledger_reading import Filter, count, read_one, read_open, read_pages, unknown
+from registry.ledger_reading import Filter, count, read_one, read_pages, unfinished, unknown
 from registry.ledger_rows import EventKind, EventRow, encode
 from registry.processes import ProcessMark, this_process
-from registry.tables import contents, events, evidence, feedback, intents, outcomes, writers
+from registry.tables import contents, events, intents, outcomes, writers
 
-FACTS = {
-    EventKind.INTENT: intents,
-    EventKind.OUTCOME: outcomes,
-    EventKind.FEEDBACK: feedback,
-    EventKind.EVIDENCE: evidence,
-}
+# Built once: to build a statement costs more than to run it, and every request waits for some of these.
+_SELECT_HEAD = select(writers.c.head_seq, writers.c.head_hash).where(writers.c.writer == bindparam("me"))
+_MOVE_HEAD = (
+    update(writers)
+    .where(writers.c.writer == bindparam("me"), writers.c.head_seq == bindparam("old_seq"))
+    .values({name: bindparam(name) for name in ("head_seq", "head_hash", "host", "pid", "started")})
+)
+_SELECT_BEGUN = (
+    select(intents.c.interaction_id, outcomes.c.event_id)
+    .select_from(intents.outerjoin(outcomes, outcomes.c.interaction_id == intents.c.interaction_id))
+    .where(intents.c.interaction_id.in_(bindparam("interaction_ids", expanding=True)))
+)
+_INSERT_EVENTS = insert(events)
+_INSERT_CONTENTS = insert(contents)
+_INSERT_FACTS = {kind: insert(kind.table) for kind in EventKind}
+
+
+def new_writer_id(role: str, process: ProcessMark, new_id: NewId) -> str:
+    """Return a name for one process's own chain, such as `router-host-4711-9f86d081`."""
+    return f"{role}-{process.host}-{process.pid}-{new_id()[-8:]}"
+
+
+class Ledger:
+    """The events of one database, written in the name of one writer; usable from any thread.
+
+    Writers are told apart by `writer_id`, and `process` says which process is to die before what it left open
+    counts as interrupted.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        writer_id: str,
+        new_id: NewId,
+        *,
+        process: ProcessMark | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.writer_id = writer_id
+        self._database = database
+        self._new_id = new_id
+        self._mark = asdict(process or this_process())
+        self._random_bytes = random_bytes
+
+    def append(self, *appended: Event) -> list[str]:
+        """Record events in one transaction and return their ids; they are durable when this returns.
+
+        Raises:
+            DataError: an event holds what JSON cannot.
+            NotFoundError: an outcome, feedback or evidence has no intent.
+            ConflictError: an interaction has this intent, or an outcome, already.
+            LedgerError: the events could not be made durable; none of them is recorded.
+        """
+        rows = [encode(event, self._new_id()) for event in appended]
+        if not rows:
+            return []
+        try:
+            with self._database.write() as connection:
+                _require_order(connection, rows)
+                self._insert(connection, rows)
+        except IntegrityError as error:
+            raise ConflictError(f"an event of {_ids(rows)} was recorded before: {error.orig}; read it first") from error
+        return [row.event_id for row in rows]
+
+    def interaction(self, interaction_id: str) -> Interaction:
+        """Return one interaction; NotFoundError where the ledger has none of this id."""
+        return read_one(self._database, interaction_id)
+
+    def interactions(
+        self,
+        *,
+        workflow: str | None = None,
+        purposes: Collection[Purpose] | None = None,
+        since: datetime | None = None,
+        lane: Lane | None = None,
+        after_id: str | None = None,
+        limit: int | None = None,
+        oldest_first: bool = True,
+    ) -> Iterator[Interaction]:
+        """Yield interactions in time order, a page in memory at a time, beginning behind `after_id`."""
+        wanted = Filter(workflow, purposes, since, lane)
+        return read_pages(self._database, wanted, after_id=after_id, limit=limit, oldest_first=oldest_first)
+
+    def count(
+        self,
+        *,
+        workflow: str | None = None,
+        purposes: Collection[Purpose] | None = None,
+        since: datetime | None = None,
+        lane: Lane | None = None,
+    ) -> int:
+        """Return how many interactions there are."""
+        return count(self._database, Filter(workflow, purposes, since, lane))
+
+    def open_intents(self) -> list[Intent]:
+        """Return the intents without an outcome, oldest first."""
+        wanted = Filter(unfinished=True)
+        pages = read_pages(self._database, wanted, after_id=None, limit=None, oldest_first=True)
+        return [one.intent for one in pages]
+
+    def close_interrupted(self, at: datetime, writer: str | None = None) -> int:
+        """End open intents of a writer, or of all writers whose process died on this host, as `interrupted`.
+
+        Returns how many were ended. Two processes may do this at once: each intent is ended by one of them.
+        """
+        ended = 0
+        for row in unfinished(self._database):
+            mark = ProcessMark(row["host"], row["pid"], row["started"])
+            if row["writer"] == writer if writer else mark.is_dead:
+                ended += self._interrupt(row["interaction_id"], row["runtime"], row["model"], at)
+        return ended
+
+    def verify(self) -> ChainReport:
+        """Recompute every digest and hash of every writer and report what does not hold."""
+        return check_chain(self._database)
+
+    def erase(self, interaction_id: str) -> int:
+        """Remove the contents of an interaction's events for good; return how many held any.
+
+        What stays are the facts and a digest that says nothing without its salt, so the chain still verifies. Copies
+        made before a migration, and exports, are not reached.
+        """
+        belonging = select(events.c.event_id).where(events.c.interaction_id == interaction_id)
+        with self._database.write() as connection:
+            if not connection.execute(belonging).first():
+                raise unknown(interaction_id)
+            held = contents.c.event_id.in_(belonging), contents.c.salt.is_not(None)
+            erased = connection.execute(update(contents).where(*held).values(salt=None, body=None)).rowcount
+        self._database.scrub()
+        return erased
+
+    def _interrupt(self, interaction_id: str, runtime: str, model: str, at: datetime) -> int:
+        try:
+            self.append(Outcome(interaction_id, at, Status.INTERRUPTED, runtime, model, response=None))
+        except ConflictError:
+            return 0
+        return 1
+
+    def _insert(self, connection: Connection, rows: Sequence[EventRow]) -> None:
+        seq, head = self._head(connection)
+        linked: list[dict[str, Scalar]] = []
+        bodies: list[dict[str, Scalar]] = []
+        for row in rows:
+            salt, seq = self._random_bytes(16).hex(), seq + 1
+            event: dict[str, Scalar] = {
+                "event_id": row.event_id,
+                "interaction_id": row.interaction_id,
+                "kind": row.kind.value,
+                "at_utc": row.at_utc,
+                "writer": self.writer_id,
+                "seq": seq,
+                "facts_digest": row.facts_digest,
+                "content_digest": content_digest(salt, row.body),
+                "previous_hash": head,
+            }
+            head = event_hash(event)
+            linked.append(event | {"hash": head})
+            bodies.append({"event_id": row.event_id, "salt": salt, "body": row.body})
+        connection.execute(_INSERT_EVENTS, linked)
+        connection.execute(_INSERT_CONTENTS, bodies)
+        for kind, statement in _INSERT_FACTS.items():
+            if facts := [row.facts for row in rows if row.kind is kind]:
+                connection.execute(statement, facts)
+        self._move_head(connection, seq - len(rows), seq, head)
+
+    def _head(self, connection: Connection) -> tuple[int, str]:
+        """Return the last link of this writer's chain, entering the writer the first time."""
+        if row := connection.execute(_SELECT_HEAD, {"me": self.writer_id}).first():
+            return row.head_seq, row.head_hash
+        first = {"writer": self.writer_id, "head_seq": 0, "head_hash": GENESIS}
+        connection.execute(insert(writers), first | self._mark)
+        return 0, GENESIS
+
+    def _move_head(self, connection: Connection, old_seq: int, seq: int, head: str) -> None:
+        """Point at the newest event, without which a chain that lost its end would look whole."""
+        place = {"me": self.writer_id, "old_seq": old_seq, "head_seq": seq, "head_hash": head}
+        moved = connection.execute(_MOVE_HEAD, place | self._mark)
+        if moved.rowcount != 1:
+            raise LedgerError(f"writer {self.writer_id} wrote twice at once; give each process a writer id of its own")
+
+
+def _require_order(connection: Connection, rows: Sequence[EventRow]) -> None:
+    """Refuse what has no intent, and a second outcome."""
+    asked = {row.interaction_id for row in rows if row.kind is not EventKind.INTENT}
+    known, ended = _begun_and_ended(connection, asked)
+    for row in rows:
+        if row.kind is EventKind.INTENT:
+            known.add(row.interaction_id)
+        elif row.interaction_id not in known:
+            raise unknown(row.interaction_id)
+        elif row.kind is EventKind.OUTCOME:
+            if row.interaction_id in ended:
+                raise ConflictError(f"interaction {row.interaction_id} has an outcome already; give feedback instead")
+            ended.add(row.interaction_id)
+
+
+def _begun_and_ended(connection: Connection, interaction_ids: Collection[str]) -> tuple[set[str], set[str]]:
+    if not interaction_ids:
+        return set(), set()
+    found = connection.execute(_SELECT_BEGUN, {"interaction_ids": list(interaction_ids)}).all()
+    return {row.interaction_id for row in found}, {row.interaction_id for row in found if row.event_id is not None}
+
+
+def _ids(rows: Sequence[EventRow]) -> str:
+    return ", ".join(sorted({row.interaction_id for row in rows}))

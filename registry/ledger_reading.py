@@ -21,6 +21,8 @@ from registry.ledger_rows import decode_evidence, decode_feedback, decode_intent
 from registry.tables import contents, events, evidence, feedback, intents, outcomes, writers
 
 _PAGE = 200
+_ORDER = (intents.c.at_utc, intents.c.interaction_id)
+_ended = select(outcomes.c.event_id).where(outcomes.c.interaction_id == intents.c.interaction_id).correlate(intents)
 _Rows: TypeAlias = dict[str, list[RowMapping]]
 
 
@@ -32,6 +34,7 @@ class Filter:
     purposes: Collection[Purpose] | None = None
     since: datetime | None = None
     lane: Lane | None = None
+    unfinished: bool = False
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -45,6 +48,8 @@ class Filter:
             found.append(intents.c.at_utc >= utc_text(self.since))
         if self.lane is not None:
             found.append(intents.c.lane == self.lane.value)
+        if self.unfinished:
+            found.append(~_ended.exists())
         return found
 
 
@@ -85,29 +90,21 @@ def count(database: Database, wanted: Filter) -> int:
         return connection.scalar(select(func.count()).select_from(intents).where(*wanted.conditions)) or 0
 
 
-def read_open(database: Database) -> list[tuple[Interaction, RowMapping]]:
-    """Return the interactions without an outcome, oldest first, each with the row of the writer that began it."""
-    ended = select(outcomes.c.interaction_id).where(outcomes.c.interaction_id == intents.c.interaction_id)
-    unfinished = select(intents.c.event_id).where(~ended.exists())
+def unfinished(database: Database) -> list[RowMapping]:
+    """Return interaction_id, runtime and model of the intents without an outcome, each with its writer's row."""
+    query = (
+        select(intents.c.interaction_id, intents.c.runtime, intents.c.model, writers)
+        .select_from(intents.join(events, events.c.event_id == intents.c.event_id).join(writers))
+        .where(~_ended.exists())
+        .order_by(*_ORDER)
+    )
     with database.read() as connection:
-        ids = list(connection.scalars(unfinished))
-        rows = _intents(connection, _with_content(intents).where(intents.c.event_id.in_(ids)).order_by(*_ORDER))
-        begun_by = {
-            row["event_id"]: row
-            for row in connection.execute(
-                select(events.c.event_id, writers).join_from(events, writers).where(events.c.event_id.in_(ids))
-            ).mappings()
-        }
-        found = _join(connection, rows)
-    return [(one, begun_by[row["event_id"]]) for one, row in zip(found, rows, strict=True)]
+        return list(connection.execute(query).mappings())
 
 
 def unknown(interaction_id: str) -> NotFoundError:
     """Return the error for an id that no intent has."""
     return NotFoundError(f"the ledger has no interaction {interaction_id!r}; `modelbreeder ledger ls` shows its ids")
-
-
-_ORDER = (intents.c.at_utc, intents.c.interaction_id)
 
 
 def _place(database: Database, interaction_id: str) -> tuple[str, str]:

@@ -6,14 +6,14 @@ erased: prompts, answers, corrections, comments, and what a check or an error sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, Table
 
+from registry.chain import facts_digest
 from registry.columns import Scalar, canonical_json, parse_json, utc_text, utc_time
 from registry.entities import (
     Candidate,
@@ -33,6 +33,7 @@ from registry.entities import (
     Usage,
 )
 from registry.errors import DataError
+from registry.tables import evidence, feedback, intents, outcomes
 
 _ENVELOPE_FACTS = tuple(field.name for field in fields(TaskEnvelope) if field.name != "summary")
 
@@ -45,6 +46,11 @@ class EventKind(StrEnum):
     FEEDBACK = "feedback"
     EVIDENCE = "evidence"
 
+    @property
+    def table(self) -> Table:
+        """The table of its facts."""
+        return {"intent": intents, "outcome": outcomes, "feedback": feedback, "evidence": evidence}[self.value]
+
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
@@ -54,7 +60,8 @@ class EventRow:
     event_id: str
     interaction_id: str
     at_utc: str
-    facts: Mapping[str, Scalar]
+    facts: dict[str, Scalar]
+    facts_digest: str
     body: str
 
 
@@ -67,8 +74,9 @@ def encode(event: Event, event_id: str) -> EventRow:
     try:
         kind, facts, content = _split(event)
         at_utc = utc_text(event.at_utc)
-        key = {"event_id": event_id, "interaction_id": event.interaction_id, "at_utc": at_utc}
-        return EventRow(kind, event_id, event.interaction_id, at_utc, key | facts, canonical_json(content))
+        facts |= {"event_id": event_id, "interaction_id": event.interaction_id, "at_utc": at_utc}
+        digest, body = facts_digest(facts), canonical_json(content)
+        return EventRow(kind, event_id, event.interaction_id, at_utc, facts, digest, body)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{type(event).__name__} of interaction {event.interaction_id} cannot be recorded: {error}; "
@@ -83,8 +91,7 @@ def _split(event: Event) -> tuple[EventKind, dict[str, Scalar], dict[str, Json]]
         case Outcome():
             return EventKind.OUTCOME, _outcome_facts(event), _outcome_content(event)
         case Feedback():
-            facts: dict[str, Scalar] = {"verdict": event.verdict.value, "score": _real(event.score), "client": event.client}
-            return EventKind.FEEDBACK, facts, {"corrected": event.corrected, "comment": event.comment}
+            return EventKind.FEEDBACK, _feedback_facts(event), {"corrected": event.corrected, "comment": event.comment}
         case EvidenceNote():
             return EventKind.EVIDENCE, {"type": event.type.value}, {"detail": event.detail}
 
@@ -141,6 +148,10 @@ def _outcome_content(outcome: Outcome) -> dict[str, Json]:
     return {"response": outcome.response, "verification": outcome.verification, "error": outcome.error}
 
 
+def _feedback_facts(given: Feedback) -> dict[str, Scalar]:
+    return {"verdict": given.verdict.value, "score": _real(given.score), "client": given.client}
+
+
 def _real(value: float | None) -> float | None:
     """Return what the database will give back: a float, or NULL for what is no number."""
     return None if value is None or value != value else float(value)  # noqa: PLR0124  NaN alone differs from itself
@@ -149,20 +160,20 @@ def _real(value: float | None) -> float | None:
 def decode_intent(row: RowMapping) -> Intent:
     """Return the intent of a row joined with its content; erased content reads as None."""
     content = _content(row)
-    envelope = _envelope(_object(row["envelope"]), content.get("summary") or "")
+    envelope = _envelope(parse_json(row["envelope"]), content.get("summary") or "")
     return Intent(
         interaction_id=row["interaction_id"],
         at_utc=utc_time(row["at_utc"]),
         purpose=Purpose(row["purpose"]),
         envelope=envelope,
-        decision=_decision(_object(row["decision"])),
+        decision=_decision(parse_json(row["decision"])),
         request_received=content.get("request_received"),
         request_sent=content.get("request_sent"),
         client=row["client"],
         trust_tier=row["trust_tier"],
         surface=row["surface"],
         parent_id=row["parent_id"],
-        redactions=_object(row["redactions"]),
+        redactions=parse_json(row["redactions"]),
     )
 
 
@@ -228,9 +239,4 @@ def _decision(values: dict[str, Any]) -> RouteDecision:
 
 
 def _content(row: RowMapping) -> dict[str, Any]:
-    return _object(row["body"]) if row["body"] is not None else {}
-
-
-def _object(text: str) -> dict[str, Any]:
-    value = parse_json(text)
-    return value if isinstance(value, dict) else {}
+    return parse_json(row["body"]) if row["body"] is not None else {}

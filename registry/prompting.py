@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,8 @@ def trimmed(prompt: Prompt, trim: PromptTrim) -> Prompt:
 def chat_messages(prompt: Prompt, trim: PromptTrim, examples: Sequence[tuple[str, str]] = ()) -> list[dict[str, str]]:
     """Return the chat that a specialist is trained on and served: system, examples, the trimmed prompt.
 
-    `examples` are (trimmed user text, answer) pairs.
+    `examples` are (trimmed user text, answer) pairs. Texts are in Unicode's normal form C: some bases' tokenizers
+    (Qwen's) ask for it and llama.cpp does not do it.
     """
     seen = trimmed(prompt, trim)
     system = [{"role": "system", "content": seen.system}] if seen.system else []
@@ -82,4 +84,5 @@ def chat_messages(prompt: Prompt, trim: PromptTrim, examples: Sequence[tuple[str
         for pair in examples
         for role, text in zip(("user", "assistant"), pair, strict=True)
     ]
-    return [*system, *shots, {"role": "user", "content": seen.user}]
+    turns = [*system, *shots, {"role": "user", "content": seen.user}]
+    return [{"role": turn["role"], "content": unicodedata.normalize("NFC", turn["content"])} for turn in turns]

@@ -1,15 +1,30 @@
-"""One dispatch of a request as the ledger sees it: its intent, its times, its outcome, and the headers that tell of it."""
+"""One dispatch of a request as the ledger sees it: its intent, times and outcome, and the headers that tell of it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
-from registry.entities import Intent, Json, Lane, Outcome, Purpose, RouteDecision, Status, Usage
+from registry.entities import (
+    EvidenceNote,
+    Intent,
+    Json,
+    Lane,
+    Outcome,
+    Purpose,
+    RouteDecision,
+    Specialist,
+    Status,
+    Usage,
+)
 from registry.ids import Clock
-from router.chat import outgoing_body
+from registry.prompting import chat_messages
+from router.chat import JsonObject, outgoing_body
+from router.exchange import Wire
 from router.hints import without_hints
+from router.naming import Target
 from router.policy import EMBEDDED
 from router.routing import Routed
 
@@ -23,15 +38,41 @@ class Attempt:
 
     routed: Routed
     intent: Intent
+    notes: tuple[EvidenceNote, ...]
+    """Why it matters to breeding; recorded with its outcome."""
+    wire: Wire
     monotonic: Callable[[], float]
     clock: Clock
     started_s: float
     first_token_s: float | None = None
+    ended: bool = False
+    """Whether its outcome is made: an interaction has one."""
 
     @property
     def id(self) -> str:
         """The interaction's id."""
         return self.intent.interaction_id
+
+    @property
+    def target(self) -> Target:
+        """The upstream's model that it would ask."""
+        if self.routed.cloud is None:
+            raise AssertionError("an upstream was chosen without a target")
+        return self.routed.cloud.target
+
+    @property
+    def specialist(self) -> Specialist:
+        """The specialist that it would ask."""
+        if self.routed.local is None:
+            raise AssertionError("a local lane was chosen without a specialist")
+        return self.routed.local.specialist
+
+    @property
+    def abandonment(self) -> tuple[Status, str]:
+        """How and why it ended, if it is cancelled now."""
+        if self.wire.gone:
+            return Status.CLIENT_CANCELLED, "the client left"
+        return Status.INTERRUPTED, "the daemon stopped"
 
     def saw_token(self) -> None:
         """Note when the first token came."""
@@ -51,6 +92,7 @@ class Attempt:
         error: str | None = None,
     ) -> Outcome:
         """Return how the dispatch ended, now."""
+        self.ended = True
         decision = self.intent.decision
         ttft_ms = None if self.first_token_s is None else (self.first_token_s - self.started_s) * 1000
         return Outcome(
@@ -91,12 +133,18 @@ def _printable(text: str) -> str:
 
 
 def intent_of(
-    routed: Routed, decision: RouteDecision, interaction_id: str, purpose: Purpose, parent_id: str | None, clock: Clock
+    routed: Routed,
+    decision: RouteDecision,
+    interaction_id: str,
+    at: datetime,
+    purpose: Purpose,
+    *,
+    parent_id: str | None,
 ) -> Intent:
     """Return the intent to dispatch a routed request as a decision says."""
     return Intent(
         interaction_id=interaction_id,
-        at_utc=clock(),
+        at_utc=at,
         purpose=purpose,
         envelope=routed.envelope,
         decision=decision,
@@ -111,7 +159,15 @@ def sent_body(routed: Routed, decision: RouteDecision) -> Json:
     """Return the masked request as it leaves for its model; None where nobody is asked."""
     if decision.lane is Lane.NO_OP:
         return None
-    metadata = without_hints(routed.masked.get("metadata"))
-    if decision.selected_runtime == EMBEDDED or routed.cloud is None:
-        return {**routed.masked, "model": decision.selected_model_or_stack, "metadata": metadata}
-    return outgoing_body(routed.masked, routed.cloud.target.model, metadata)
+    local = routed.local
+    if decision.selected_runtime == EMBEDDED and local is not None and routed.prompt is not None:
+        # Few-shot examples are part of the immutable specialist, so they are not repeated in every row.
+        turns: list[Json] = [dict(turn) for turn in chat_messages(routed.prompt, local.specialist.trim)]
+        return {"model": local.specialist.name, "messages": turns, "max_tokens": local.specialist.max_tokens}
+    return upstream_body(routed, routed.masked)
+
+
+def upstream_body(routed: Routed, body: JsonObject) -> JsonObject:
+    """Return the request, masked or as received, in the form that the upstream gets."""
+    model = routed.cloud.target.model if routed.cloud else routed.incoming.request.model
+    return outgoing_body(body, model, without_hints(body.get("metadata")))

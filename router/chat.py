@@ -38,6 +38,7 @@ def parse_chat(raw: bytes) -> ChatRequest:
 
     Raises:
         InvalidRequestError: it is not JSON, or a field that routing needs is missing or of another type.
+
     """
     body = parse_object(raw)
     model = body.get("model")
@@ -109,7 +110,7 @@ def completion_id(interaction_id: str) -> str:
     return f"chatcmpl-{interaction_id}"
 
 
-def completion(interaction_id: str, model: str, at: datetime, text: str, finish: str, usage: Usage) -> JsonObject:
+def completion(interaction_id: str, model: str, at: datetime, *, text: str, finish: str, usage: Usage) -> JsonObject:
     """Return a whole chat completion."""
     message: JsonObject = {"role": "assistant", "content": text, "refusal": None}
     choice: JsonObject = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}

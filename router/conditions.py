@@ -30,6 +30,7 @@ def compile_rule(rule: PolicyRule) -> Condition:
 
     Raises:
         ConfigError: a condition names no feature of the envelope, or compares with something that is no number.
+
     """
     conditions = [_compile(rule.name, feature, value) for feature, value in rule.when.items()]
     return lambda envelope: all(condition(envelope) for condition in conditions)

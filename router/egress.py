@@ -57,6 +57,7 @@ class Egress:
             LedgerError: the intent could not be made durable, so nothing was sent.
             UpstreamError: no usable answer, after one more try where that is safe.
             ConfigError: the upstream's key is not set.
+
         """
         if parcel.upstream not in self._clouds:
             raise NotFoundError(f"no upstream {parcel.upstream!r}; configured: {', '.join(self._clouds) or 'none'}")

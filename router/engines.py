@@ -8,7 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol
 
-from registry.entities import Specialist, SpecialistKind
+from registry.entities import Specialist
 from registry.prompting import Prompt, chat_messages
 from router.engine.protocol import Done, Engine, GenerateRequest, Message, Piece
 
@@ -36,7 +36,6 @@ class EnginePool:
         self._files = files
         self._make_engine = make_engine
         self._engines: dict[str, OwnedEngine] = {}
-        self._paths: dict[str, Path] = {}
 
     async def answer(
         self, specialist: Specialist, prompt: Prompt, max_tokens: int, stop: tuple[str, ...]
@@ -46,11 +45,11 @@ class EnginePool:
         Raises:
             ArtifactError: a file of the specialist is missing, damaged or for another base.
             EngineError: the engine failed, or refused the request.
+
         """
         base = await self._path(specialist.base_sha256)
         adapter = await self._path(specialist.adapter_sha256) if specialist.adapter_sha256 else None
-        examples = specialist.examples if specialist.kind is SpecialistKind.FEW_SHOT else ()
-        chat = chat_messages(prompt, specialist.trim, examples)
+        chat = chat_messages(prompt, specialist.trim, specialist.examples)
         messages = tuple(Message(turn["role"], turn["content"]) for turn in chat)
         if specialist.base_sha256 not in self._engines:
             self._engines[specialist.base_sha256] = self._make_engine(base)
@@ -60,10 +59,8 @@ class EnginePool:
                 yield item
 
     async def _path(self, sha256: str) -> Path:
-        """Return a file verified once by this process; hashing a large one must not stop the loop."""
-        if sha256 not in self._paths:
-            self._paths[sha256] = await asyncio.to_thread(self._files.verified_path, sha256)
-        return self._paths[sha256]
+        """Return a verified file; hashing a large one must not stop the loop."""
+        return await asyncio.to_thread(self._files.verified_path, sha256)
 
     async def aclose(self) -> None:
         """Stop all engines."""

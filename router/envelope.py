@@ -45,6 +45,7 @@ def envelope_of(
         minimum_margin: what the policy demands.
         redactions: masked values by type.
         customer_types: the types that mean customer data.
+
     """
     messages = body.get("messages")
     turns = messages if isinstance(messages, list) else []

@@ -45,6 +45,10 @@ class Wire(Protocol):
         ...
 
 
+class CutStreamError(ModelBreederError):
+    """A stream broke after its first frame; its error frame is written, and it must not be ended."""
+
+
 class TurnError(ModelBreederError):
     """A turn failed after it was routed: the cause, and the headers that tell the client how it was routed."""
 
@@ -52,3 +56,30 @@ class TurnError(ModelBreederError):
         super().__init__(str(cause))
         self.cause = cause
         self.headers = headers
+
+
+class CollectingWire:
+    """A wire into memory, for a caller in the same process."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.headers: Mapping[str, str] = {}
+        self.body = b""
+        self.frames: list[bytes] = []
+        self.ended = False
+
+    async def answer(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Keep a whole answer."""
+        self.headers, self.body, self.ended = headers, body, True
+
+    async def begin(self, headers: Mapping[str, str]) -> None:
+        """Keep the headers of a stream."""
+        self.headers = headers
+
+    async def write(self, frame: bytes) -> None:
+        """Keep one frame."""
+        self.frames.append(frame)
+
+    async def end(self) -> None:
+        """Note that the stream is whole."""
+        self.ended = True

@@ -19,6 +19,7 @@ def unfit(body: JsonObject, prompt: Prompt | None, specialist: Specialist, conte
         prompt: its single turn, None where it is anything else.
         specialist: who would serve it.
         context: tokens of context of the engine.
+
     """
     if specialist.kind not in _DECODED:
         return f"specialists of kind {specialist.kind} are not served"

@@ -99,6 +99,7 @@ def parse_hints(headers: Iterable[tuple[str, str]], metadata: Json = None) -> Hi
 
     Raises:
         InvalidRequestError: a hint has a value that cannot be read, or two that contradict each other.
+
     """
     fields = metadata.items() if isinstance(metadata, dict) else ()
     named = [(f"metadata.{key}", _hint_of(key), value) for key, value in fields]
@@ -129,7 +130,9 @@ def _read(param: str, value: Json, read: Callable[[str], object]) -> object:
     if isinstance(text, int | float):
         text = f"{text:g}" if isinstance(text, float) else str(text)
     if not isinstance(text, str):
-        raise InvalidRequestError(f"{param} must be a string, a number or a truth value; leave it out or mend it", param)
+        raise InvalidRequestError(
+            f"{param} must be a string, a number or a truth value; leave it out or mend it", param
+        )
     try:
         return read(text.strip())
     except ValueError as error:

@@ -15,6 +15,7 @@ def match_workflow(named: str | None, prompt: Prompt | None, by_fingerprint: Map
         named: what the client says; a name that the registry does not know yet is kept, so that it can be mined.
         prompt: the masked single turn, None where the task is anything else.
         by_fingerprint: template fingerprint to workflow.
+
     """
     if named is not None:
         return Match(named, 1.0)

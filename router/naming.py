@@ -11,6 +11,7 @@ from registry.settings import UpstreamSettings
 from router.hints import NAME_PATTERN
 from router.problems import InvalidRequestError
 
+_PLACES = {"auto": None, "local": Lane.LOCAL_FAST, "cloud": Lane.CLOUD_ESCALATION}
 _SPECIALIST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}@[0-9]{1,9}")
 
 
@@ -50,18 +51,15 @@ def read_place(
 
     Raises:
         InvalidRequestError: `workflow:` is followed by something that is no name.
+
     """
     default = qualified(cloud, upstreams) if cloud else None
-    if model == "auto":
-        return Place(default)
-    if model == "local":
-        return Place(default, Lane.LOCAL_FAST)
-    if model == "cloud":
-        return Place(default, Lane.CLOUD_ESCALATION)
+    if model in _PLACES:
+        return Place(default, _PLACES[model])
     if model.startswith("workflow:"):
         return Place(default, Lane.LOCAL_FAST, workflow=_workflow_name(model))
     if _SPECIALIST.fullmatch(model) and is_specialist(model):
-        return Place(default, Lane.LOCAL_FAST, workflow=model.split("@")[0], specialist=model)
+        return Place(default, Lane.LOCAL_FAST, workflow=model.split("@", maxsplit=1)[0], specialist=model)
     target = qualified(model, upstreams)
     if target is not None:
         private = upstreams[target.upstream].trust == "private"

@@ -1,4 +1,4 @@
-"""What policy looks at: the task, the specialist and the cloud model that could serve it, and what bars either. Pure."""
+"""What policy looks at: the task, the specialist and the cloud model that could serve it, what bars either. Pure."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ def standing(offer: LocalOffer, envelope: TaskEnvelope, demanded: float, now: da
         envelope: the task, which may demand a higher margin than the policy.
         demanded: the policy's own minimum margin.
         now: when its evaluation must still hold; None waives that.
+
     """
     evaluation = offer.evaluation
     if offer.by_hand and envelope.minimum_margin <= demanded:
@@ -84,10 +85,7 @@ def standing(offer: LocalOffer, envelope: TaskEnvelope, demanded: float, now: da
         return f"it has no measured margin, and the task demands {envelope.minimum_margin:g}"
     if evaluation.margin_lower < envelope.minimum_margin:
         return f"its margin {evaluation.margin_lower:+.3f} is below {envelope.minimum_margin:+.3f}"
-    if offer.by_hand:
-        return ""
-    if evaluation.verdict is not Verdict.PASS:
+    if not offer.by_hand and evaluation.verdict is not Verdict.PASS:
         return f"its evaluation says {evaluation.verdict}"
-    if now is not None and evaluation.expires_at_utc <= now:
-        return f"its evaluation expired on {evaluation.expires_at_utc:%Y-%m-%d}"
-    return ""
+    expired = not offer.by_hand and now is not None and evaluation.expires_at_utc <= now
+    return f"its evaluation expired on {evaluation.expires_at_utc:%Y-%m-%d}" if expired else ""

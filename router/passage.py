@@ -32,6 +32,7 @@ class Passage:
 
         Raises:
             UpstreamError: the event is no JSON object, or the upstream's own error.
+
         """
         if data.strip() == _END:
             self.ended = True

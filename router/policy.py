@@ -101,9 +101,7 @@ def _serve_cloud(given: PolicyInput, reason: str, falls_back: bool = True) -> Ru
     assert given.cloud is not None
     stand_in = given.local.specialist.name if given.local and not given.why_not_local() else LOCAL_SUMMARY
     target = given.cloud.target
-    return Ruling(
-        Lane.CLOUD_ESCALATION, reason, target.upstream, target.name, stand_in if falls_back else HUMAN_REVIEW
-    )
+    return Ruling(Lane.CLOUD_ESCALATION, reason, target.upstream, target.name, stand_in if falls_back else HUMAN_REVIEW)
 
 
 def _stay(given: PolicyInput, lane: Lane, reason: str) -> Ruling:
@@ -160,12 +158,20 @@ def _external_knowledge(given: PolicyInput) -> Ruling | None:
 
 def _many_changed_files(given: PolicyInput) -> Ruling | None:
     count, limit = given.envelope.changed_files, given.settings.max_changed_files
-    return _serve_cloud(given, f"{count} changed files, over {limit}") if count > limit and not given.cloud_barred else None
+    return (
+        _serve_cloud(given, f"{count} changed files, over {limit}")
+        if count > limit and not given.cloud_barred
+        else None
+    )
 
 
 def _retried(given: PolicyInput) -> Ruling | None:
     count, limit = given.envelope.retry_count, given.settings.max_retries
-    return _serve_cloud(given, f"asked again {count} times, {limit} allowed") if count >= limit and not given.cloud_barred else None
+    return (
+        _serve_cloud(given, f"asked again {count} times, {limit} allowed")
+        if count >= limit and not given.cloud_barred
+        else None
+    )
 
 
 def _champion(given: PolicyInput) -> Ruling | None:
@@ -201,7 +207,11 @@ _LAST_RULES = (
 
 def _candidates(rule: Rule, ruling: Ruling, given: PolicyInput) -> tuple[Candidate, ...]:
     lost = f"rule {rule.name!r} decided for {ruling.model}"
-    local = [_local_candidate(given.local, ruling, given.why_not_local(fresh=True) or lost, given.now)] if given.local else []
+    local = (
+        [_local_candidate(given.local, ruling, given.why_not_local(fresh=True) or lost, given.now)]
+        if given.local
+        else []
+    )
     cloud = [_cloud_candidate(given.cloud, ruling, given.cloud_barred or lost)] if given.cloud else []
     return (*local, *cloud)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-import genai_prices
-
 from registry.entities import Usage
 from registry.settings import UpstreamSettings
 from router.naming import Target
 
 _MILLION = 1_000_000
+_REMEMBERED = 1024
 _SAMPLE = Usage(3000, 1000, "estimate")
 
 
@@ -28,7 +27,7 @@ class Prices:
             cost = _cost(self._upstreams[target.upstream], target.model, _SAMPLE, 0, at)
             total = _SAMPLE.prompt_tokens + _SAMPLE.completion_tokens
             # A client names the model, so the names remembered are bounded.
-            if len(self._blended) >= 1024:
+            if len(self._blended) >= _REMEMBERED:
                 self._blended.clear()
             self._blended[target] = None if cost is None else cost * _MILLION / total
         return self._blended[target]
@@ -41,6 +40,7 @@ class Prices:
             usage: token counts; None costs None.
             at: when, since public prices change.
             cached: how many of the prompt's tokens the upstream read from its own cache.
+
         """
         if usage is None or self.blended(target, at) is None:
             return None
@@ -51,6 +51,9 @@ def _cost(upstream: UpstreamSettings, model: str, usage: Usage, cached: int, at:
     prices = upstream.usd_per_million_input, upstream.usd_per_million_output
     if prices[0] is not None and prices[1] is not None:
         return (usage.prompt_tokens * prices[0] + usage.completion_tokens * prices[1]) / _MILLION
+    # Imported here: it takes longer to import than all else that a daemon with prices of its own needs.
+    import genai_prices
+
     tokens = genai_prices.Usage(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,

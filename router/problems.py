@@ -5,12 +5,16 @@ One function maps the error tree to the wire; nothing else decides on a status.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
+from typing import ClassVar
 
 import orjson
 
 from registry.errors import (
+    ConfigError,
     ConflictError,
     DataError,
     EngineError,
@@ -21,6 +25,7 @@ from registry.errors import (
     RefusedError,
     UpstreamError,
 )
+from router.upstream import UpstreamStatusError, UpstreamTimeoutError
 
 PASSED_ON_STATUS = frozenset({400, 403, 404, 409, 413, 422, 429})
 
@@ -42,14 +47,14 @@ class ProblemType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error answer; `retryable` False asks SDKs not to try again."""
+    """One error answer; `retryable` False asks SDKs not to try again, `type` is ours or an upstream's own."""
 
     status: int
-    type: ProblemType
+    type: str
     message: str
     code: str | None = None
     param: str | None = None
-    retry_after_s: float | None = None
+    retry_after: str | None = None
     retryable: bool = False
 
     @property
@@ -62,16 +67,38 @@ class Problem:
     @property
     def headers(self) -> dict[str, str]:
         """What SDKs read to decide on a retry."""
-        wait = {} if self.retry_after_s is None else {"retry-after": f"{self.retry_after_s:g}"}
+        wait = {} if self.retry_after is None else {"retry-after": self.retry_after}
         return wait if self.retryable else {**wait, "x-should-retry": "false"}
 
 
 class InvalidRequestError(DataError):
     """A request that cannot be understood; `param` names the offending field."""
 
+    status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+
+class TooLargeError(InvalidRequestError):
+    """A request longer than the daemon takes."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class MediaTypeError(InvalidRequestError):
+    """A request that is not declared as JSON."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class ForeignCallerError(RefusedError):
+    """A request that a foreign web page or host name brought here."""
+
+
+class UnservedError(EngineError):
+    """Policy allows a lane for this task, but nothing there can serve it."""
 
 
 class OverloadedError(ModelBreederError):
@@ -80,42 +107,51 @@ class OverloadedError(ModelBreederError):
     exit_code = 75
 
 
+# The first class that an error belongs to decides.
+_ANSWERS: Mapping[type[ModelBreederError], tuple[HTTPStatus, ProblemType, str]] = {
+    ConfigError: (HTTPStatus.BAD_GATEWAY, ProblemType.UPSTREAM, "not_configured"),
+    RedactionError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.POLICY, "redaction_failed"),
+    UnservedError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.UNAVAILABLE, "no_backend"),
+    EngineError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.UNAVAILABLE, "local_engine_failed"),
+    RefusedError: (HTTPStatus.FORBIDDEN, ProblemType.POLICY, "refused_by_policy"),
+    NotFoundError: (HTTPStatus.NOT_FOUND, ProblemType.NOT_FOUND, "not_found"),
+    ConflictError: (HTTPStatus.CONFLICT, ProblemType.CONFLICT, "conflict"),
+    ModelBreederError: (HTTPStatus.INTERNAL_SERVER_ERROR, ProblemType.SERVER, "internal_error"),
+}
+
+
 def problem_of(error: ModelBreederError) -> Problem:
     """Map an error of the tree to its answer."""
     text = str(error)
     match error:
-        case InvalidRequestError():
-            return Problem(400, ProblemType.INVALID_REQUEST, text, "invalid_request", error.param)
         case UpstreamError():
             return _upstream_problem(error)
+        case InvalidRequestError():
+            return Problem(error.status, ProblemType.INVALID_REQUEST, text, "invalid_request", error.param)
         case OverloadedError():
-            return Problem(503, ProblemType.OVERLOADED, text, "overloaded", retry_after_s=1, retryable=True)
-        case RedactionError():
-            return Problem(503, ProblemType.POLICY, text, "redaction_failed")
-        case EngineError():
-            return Problem(503, ProblemType.UNAVAILABLE, text, "local_engine_failed")
+            busy = HTTPStatus.SERVICE_UNAVAILABLE
+            return Problem(busy, ProblemType.OVERLOADED, text, "overloaded", retry_after="1", retryable=True)
         case LedgerError():
-            return Problem(503, ProblemType.UNAVAILABLE, text, "ledger_unavailable", retryable=True)
-        case RefusedError():
-            return Problem(403, ProblemType.POLICY, text, "refused_by_policy")
-        case NotFoundError():
-            return Problem(404, ProblemType.NOT_FOUND, text, "not_found")
-        case ConflictError():
-            return Problem(409, ProblemType.CONFLICT, text, "conflict")
+            down = HTTPStatus.SERVICE_UNAVAILABLE
+            return Problem(down, ProblemType.UNAVAILABLE, text, "ledger_unavailable", retryable=True)
         case _:
-            return Problem(500, ProblemType.SERVER, text, "internal_error")
+            status, kind, code = next(answer for known, answer in _ANSWERS.items() if isinstance(error, known))
+            return Problem(status, kind, text, code)
 
 
 def _upstream_problem(error: UpstreamError) -> Problem:
     """Say what an upstream's failure means to the client; its own 401 is about our key, not the caller's."""
     text = str(error)
-    if error.status == 401:
-        return Problem(502, ProblemType.UPSTREAM, text, "upstream_auth")
-    if error.status == 429:
-        return Problem(429, ProblemType.RATE_LIMIT, text, "upstream_rate_limit", retryable=True)
-    if error.status in PASSED_ON_STATUS:
-        return Problem(error.status, ProblemType.UPSTREAM, text, "upstream_rejected")
-    return Problem(502, ProblemType.UPSTREAM, text, "upstream_failed")
+    if isinstance(error, UpstreamTimeoutError):
+        return Problem(HTTPStatus.GATEWAY_TIMEOUT, ProblemType.TIMEOUT, text, "upstream_timeout")
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return Problem(HTTPStatus.BAD_GATEWAY, ProblemType.UPSTREAM, text, "upstream_auth")
+    if not isinstance(error, UpstreamStatusError) or error.status not in PASSED_ON_STATUS:
+        return Problem(HTTPStatus.BAD_GATEWAY, ProblemType.UPSTREAM, text, "upstream_failed")
+    said, limited = error.said, error.status == HTTPStatus.TOO_MANY_REQUESTS
+    kind = said.type or (ProblemType.RATE_LIMIT if limited else ProblemType.INVALID_REQUEST)
+    code = said.code or ("upstream_rate_limit" if limited else "upstream_rejected")
+    return Problem(error.status, kind, said.message, code, said.param, error.retry_after, retryable=limited)
 
 
 def unknown_path(path: str) -> Problem:

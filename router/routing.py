@@ -1,15 +1,14 @@
-"""From an incoming request to a decision: mask, match, describe, gather the offers, let policy decide. Sends nothing."""
+"""From an incoming request to a decision: mask, match, describe, gather the offers, decide. Sends nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, cast
+from typing import cast
 
-from registry.entities import Lane, RouteDecision, Specialist, TaskEnvelope
+from registry.entities import Lane, RouteDecision, TaskEnvelope
 from registry.prompting import Prompt, prompt_of
 from registry.settings import Settings
-from router.champions import Standings
 from router.chat import JsonObject
 from router.envelope import envelope_of
 from router.exchange import Incoming
@@ -22,20 +21,9 @@ from router.policy import Route, Rules, compile_policy, decide, digest_of
 from router.pricing import Prices
 from router.problems import InvalidRequestError
 from router.redaction.redactor import Redaction, Redactor
+from router.standings import Registry
 
 BY_NAME = "asked for by name"
-
-
-class Standing(Protocol):
-    """The registry as the router sees it."""
-
-    def current(self) -> Standings:
-        """Return the champions of this moment."""
-        ...
-
-    def specialist(self, name: str) -> Specialist | None:
-        """Return a specialist by its public name."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +60,12 @@ class Router:
     """Decides where requests go; one per process."""
 
     def __init__(
-        self, settings: Settings, redactor: Redactor, champions: Standing, prices: Prices, engine_missing: str = ""
+        self, settings: Settings, redactor: Redactor, registry: Registry, prices: Prices, engine_missing: str = ""
     ) -> None:
         """Compile the policy; `engine_missing` says why no local engine can run, empty where one can."""
         self._settings = settings
         self._redactor = redactor
-        self._champions = champions
+        self._registry = registry
         self._prices = prices
         self._engine_missing = engine_missing
         self._rules: Rules = compile_policy(settings.policy)
@@ -94,10 +82,11 @@ class Router:
         Raises:
             RedactionError: something in it could not be inspected, so it may go nowhere.
             InvalidRequestError: its hints contradict the place that its model name asks for.
+
         """
         redaction = self._redactor.redact(cast("dict[str, object]", incoming.request.body))
         place = self._place(incoming)
-        standings = self._champions.current()
+        standings = self._registry.current()
         masked = cast("JsonObject", redaction.body)
         prompt = prompt_of(masked.get("messages"))
         match = match_workflow(place.workflow or incoming.hints.workflow, prompt, standings.by_fingerprint)
@@ -124,12 +113,12 @@ class Router:
         return place
 
     def _is_specialist(self, name: str) -> bool:
-        return self._champions.specialist(name) is not None
+        return self._registry.specialist(name) is not None
 
     def _local_offer(
         self, masked: JsonObject, prompt: Prompt | None, place: Place, champion: LocalOffer | None
     ) -> LocalOffer | None:
-        named = self._champions.specialist(place.specialist) if place.specialist else None
+        named = self._registry.specialist(place.specialist) if place.specialist else None
         offer = LocalOffer(named, by_hand=BY_NAME) if named else champion
         if offer is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 
 from registry.errors import UpstreamError
 
@@ -10,7 +10,7 @@ MAX_EVENT_BYTES = 8 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
-async def events(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     """Yield the data of each event, its lines joined; raise UpstreamError for one that never ends.
 
     Data that the stream's end cuts off before its blank line is dropped, as the standard says.

@@ -106,7 +106,7 @@ def pico_adapter_weights(shape: PicoShape = PicoShape(), seed: int = 1, rank: in
         for name, (rows, columns) in shape.projections.items():
             target = f"model.layers.{layer}.{name}"
             weights[f"{target}.lora_A"] = (rng.standard_normal((rank, columns)) / columns**0.5).astype(np.float32)
-            weights[f"{target}.lora_B"] = (rng.standard_normal((rows, rank)) / rank**0.5).astype(np.float32)
+            weights[f"{target}.lora_B"] = (rng.standard_normal((rows, rank)) / 4).astype(np.float32)
     return weights
 
 

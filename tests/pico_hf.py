@@ -118,7 +118,7 @@ def some_tokens(count: int = 48, *, seed: int = 3, below: int = VOCABULARY_ROWS)
 
 def _corpus() -> list[str]:
     """Return lines in which words, digits, punctuation and white space of every kind follow each other."""
-    chance = random.Random(1)  # noqa: S311 - repeatable test data
+    chance = random.Random(1)
     return ["".join(chance.choices(_PIECES, k=12)) for _ in range(4000)]
 
 

@@ -56,10 +56,6 @@ class _LoraSettings(BaseModel):
     use_rslora: bool = False
     alpha_pattern: dict[str, float] = Field(default_factory=dict)
 
-    def file_alpha(self) -> float:
-        """Return the number whose quotient by the default rank is the default scale."""
-        return self.lora_alpha * math.sqrt(self.r) if self.use_rslora else self.lora_alpha
-
 
 @dataclass(frozen=True, slots=True)
 class LoraPair:
@@ -72,6 +68,7 @@ class LoraPair:
 
     @property
     def rank(self) -> int:
+        """Return the inner dimension."""
         return self.down.shape[0]
 
 
@@ -112,7 +109,7 @@ def read_adapter(adapter_dir: Path, shape: ModelShape) -> Adapter:
     weights = open_file(adapter_dir / "adapter_model.safetensors")
     modules = _modules(adapter_dir, weights)
     pairs = tuple(_pair(adapter_dir, settings, shape, weights, module) for module in modules)
-    return Adapter(settings.file_alpha(), pairs)
+    return Adapter(settings.lora_alpha, pairs)
 
 
 def _settings(path: Path) -> _LoraSettings:
@@ -141,14 +138,18 @@ def _modules(adapter_dir: Path, weights: Weights) -> list[str]:
         parts.setdefault(match["module"], set()).add(match["part"])
     halves = [module for module, found in parts.items() if found != {"A", "B"}]
     if halves or not parts:
-        raise ExportError(f"{adapter_dir} has no complete pair lora_A, lora_B for {halves or 'any module'}; train it again")
+        raise ExportError(
+            f"{adapter_dir} has no complete pair lora_A, lora_B for {halves or 'any module'}; train it again"
+        )
     return sorted(parts)
 
 
 def _pair(adapter_dir: Path, settings: _LoraSettings, shape: ModelShape, weights: Weights, module: str) -> LoraPair:
     dims = shape.matrices().get(module)
     if dims is None or module == "model.embed_tokens":
-        raise ExportError(f"{adapter_dir} adapts {module}, which is no linear layer of its own in this base; leave it out")
+        raise ExportError(
+            f"{adapter_dir} adapts {module}, which is no linear layer of its own in this base; leave it out"
+        )
     down, up = (weights.load(f"base_model.model.{module}.lora_{part}.weight") for part in "AB")
     if (up.shape[0], down.shape[1]) != dims or up.shape[1] != down.shape[0]:
         raise ExportError(

@@ -89,4 +89,6 @@ def _check_dims(shape: ModelShape, weights: Weights) -> None:
         name = f"{module}.weight"
         found = weights.dims(name) if name in weights.files else None
         if found != dims:
-            raise ExportError(f"{name} is {found}, but config.json says {dims}; the folder's files do not belong together")
+            raise ExportError(
+                f"{name} is {found}, but config.json says {dims}; the folder's files do not belong together"
+            )

@@ -101,6 +101,8 @@ def _stored_type(dtype: WeightType) -> np.dtype[np.generic]:
 def _encoded(tensor: PlannedTensor) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     values = tensor.load().to(_TORCH_TYPES[tensor.dtype]).contiguous()
     if not torch.isfinite(values).all():
-        raise ExportError(f"{tensor.name} has values that are not finite in {tensor.dtype}; try bf16 or f32, or retrain")
+        raise ExportError(
+            f"{tensor.name} has values that are not finite in {tensor.dtype}; try bf16 or f32, or retrain"
+        )
     bits = values.view(torch.int16) if tensor.dtype == "bf16" else values
     return bits.numpy()

@@ -16,7 +16,6 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-
 _ERROR_LEVEL: Final = 4
 """As ggml numbers it; llama-cpp-python 0.3.36 still has the old numbers and would show debugging instead."""
 
@@ -84,7 +83,9 @@ def _exact_params(tokens: int) -> llama_cpp.llama_context_params:
 def _attach(context: llama_cpp.llama_context_p, adapter: llama_cpp.llama_adapter_lora_p) -> None:
     _need(adapter, "the adapter was not loaded")
     adapters = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter)  # type: ignore[misc] # declared c_void_p, is a pointer
-    _need(llama_cpp.llama_set_adapters_lora(context, adapters, 1, (ctypes.c_float * 1)(1.0)) == 0, "adapter not attached")
+    _need(
+        llama_cpp.llama_set_adapters_lora(context, adapters, 1, (ctypes.c_float * 1)(1.0)) == 0, "adapter not attached"
+    )
 
 
 def _batch(tokens: list[int]) -> llama_cpp.llama_batch:

@@ -22,8 +22,12 @@ def call_llama(*arguments: str, stdin: bytes = b"", timeout_s: float = 3600.0) -
     """
     try:
         # -P keeps the child's own folder out of its import path.
-        done = subprocess.run(  # noqa: S603 - our own file, an argument list
-            [sys.executable, "-P", str(_CHILD), *arguments], input=stdin, capture_output=True, timeout=timeout_s, check=False
+        done = subprocess.run(
+            [sys.executable, "-P", str(_CHILD), *arguments],
+            input=stdin,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise ExportError(f"llama.cpp took longer than {timeout_s:.0f} s to {arguments[0]} {arguments[1]}") from error

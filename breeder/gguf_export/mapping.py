@@ -23,7 +23,9 @@ def gguf_names(shape: ModelShape, names: Iterable[str]) -> dict[str, str]:
             continue
         mapped = table.get_name(name, try_suffixes=(".weight", ".bias"))
         if mapped is None:
-            raise ExportError(f"tensor {name} has no place in a {shape.architecture.name} GGUF of {shape.layers} layers")
+            raise ExportError(
+                f"tensor {name} has no place in a {shape.architecture.name} GGUF of {shape.layers} layers"
+            )
         found[name] = mapped
     return found
 

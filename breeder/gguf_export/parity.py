@@ -38,7 +38,11 @@ def token_mismatches(tokenizer_dir: Path, gguf: Path, strings: Sequence[str]) ->
 
 
 def largest_logit_difference(
-    model_dir: Path, gguf: Path, tokens: Sequence[int], adapter_dir: Path | None = None, adapter_gguf: Path | None = None
+    model_dir: Path,
+    gguf: Path,
+    tokens: Sequence[int],
+    adapter_dir: Path | None = None,
+    adapter_gguf: Path | None = None,
 ) -> float:
     """Return the largest absolute difference between the two sides' logits, over all positions of `tokens`.
 

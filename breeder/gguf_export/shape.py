@@ -91,9 +91,13 @@ def _architecture(model_dir: Path, config: Mapping[str, object]) -> MODEL_ARCH:
     named = config.get("architectures")
     name = named[0] if isinstance(named, list) and len(named) == 1 else named
     if not isinstance(name, str) or name not in ARCHITECTURES:
-        raise ExportError(f"{model_dir} is of architecture {name!r}; choose a base that is one of {list(ARCHITECTURES)}")
+        raise ExportError(
+            f"{model_dir} is of architecture {name!r}; choose a base that is one of {list(ARCHITECTURES)}"
+        )
     if config.get("quantization_config"):
-        raise ExportError(f"{model_dir} holds quantized weights; give the unquantized folder, the GGUF is quantized after")
+        raise ExportError(
+            f"{model_dir} holds quantized weights; give the unquantized folder, the GGUF is quantized after"
+        )
     return ARCHITECTURES[name]
 
 
@@ -110,7 +114,9 @@ def _refuse_unfaithful(model_dir: Path, architecture: MODEL_ARCH, config: Pretra
     )
     for feature, found, known in features:
         if found not in known:
-            raise ExportError(f"{model_dir} has {feature} {found!r}; only {list(known)} can be exported, choose such a base")
+            raise ExportError(
+                f"{model_dir} has {feature} {found!r}; only {list(known)} can be exported, choose such a base"
+            )
 
 
 def _shape(architecture: MODEL_ARCH, config: PretrainedConfig) -> ModelShape:

@@ -86,8 +86,11 @@ def read_vocabulary(model_dir: Path, size: int) -> Vocabulary:
     """
     tokenizer = load_tokenizer(model_dir)
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    if state["normalizer"] is not None:
-        raise ExportError(f"{model_dir} has normalizer {_brief(state['normalizer'])}: {_FIX} (null, with texts normalized)")
+    # llama.cpp normalizes nothing. NFC (Qwen's) is done by registry.prompting before either side sees a text.
+    if state["normalizer"] not in (None, {"type": "NFC"}):
+        raise ExportError(
+            f"{model_dir} has normalizer {_brief(state['normalizer'])}: {_FIX} (null, with texts normalized)"
+        )
     pre = recognised(state["pre_tokenizer"])
     model = _bpe(model_dir, state["model"], pre)
     added = [_AddedToken.model_validate(token) for token in state["added_tokens"]]
@@ -158,7 +161,9 @@ def _boundary_ids(model_dir: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[
     """Return bos and eos; where there is no bos, eos stands for it, because llama.cpp assumes token 11 otherwise."""
     eos = tokenizer.eos_token_id
     if eos is None:
-        raise ExportError(f"{model_dir} names no eos_token, so answers would never end; set it in tokenizer_config.json")
+        raise ExportError(
+            f"{model_dir} names no eos_token, so answers would never end; set it in tokenizer_config.json"
+        )
     return eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id, eos
 
 
@@ -170,7 +175,9 @@ def _added_around(model_dir: Path, tokenizer: PreTrainedTokenizerFast, bos: int,
         for add_eos in (False, True):
             if full == [bos] * add_bos + plain + [eos] * add_eos:
                 return add_bos, add_eos
-    raise ExportError(f"{model_dir} encodes 'a' as {full}, with other tokens around it than bos {bos} or eos {eos}: {_FIX}")
+    raise ExportError(
+        f"{model_dir} encodes 'a' as {full}, with other tokens around it than bos {bos} or eos {eos}: {_FIX}"
+    )
 
 
 def _chat_template(template: object) -> str | None:

@@ -45,7 +45,7 @@ class StandInCloud:
         for workload in workloads:
             for task in (*workload.train, *workload.test):
                 masked = redactor.redact({"messages": task.messages()})
-                reference = masked.masker.mask(task.reference)
+                reference = str(masked.masker.mask_json(task.reference))
                 self._known[_key(masked.body["messages"])] = _Known(workload.name, reference)
                 self._references.setdefault(workload.name, []).append(reference)
 

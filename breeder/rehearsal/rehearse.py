@@ -35,7 +35,10 @@ class Plan:
 def rehearse(
     deps: Deps, workloads: Sequence[Workload], plan: Plan, recipe: Recipe, router_url: str, cloud_url: str
 ) -> RehearsalOutcome:
-    """Play all workloads and return what moved; a workload that cannot be bred is reported, not fatal."""
+    """Play all workloads and return what moved; a workload that cannot be bred is reported, not fatal.
+
+    `router_url` is the daemon's and `cloud_url` the stand-in cloud's, both without a path.
+    """
     started = time.monotonic()
     rng = random.Random(plan.seed)
     bred = {workload.name: Bred(None, "no train lines", 0.0) for workload in workloads}

@@ -1,25 +1,24 @@
-"""Set up a rehearsal: its own home, the stand-in cloud, the real daemon; then play, and leave the home to look at."""
+"""Set up a rehearsal: a home of its own, the stand-in cloud, the real daemon. The home stays, to be looked at."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from breeder.deps import open_deps
+from breeder.deps import Deps, open_deps
 from breeder.progress import Report
-from breeder.recipe import Recipe
 from breeder.rehearsal.cloud import MODEL, CloudServer, StandInCloud, cloud_app
 from breeder.rehearsal.daemon import RouterDaemon, free_port
-from breeder.rehearsal.outcome import RehearsalOutcome
-from breeder.rehearsal.rehearse import Plan, rehearse
+from breeder.rehearsal.rehearse import Plan
 from breeder.rehearsal.tasks import Workload
 from registry.entities import Purpose
 from registry.errors import ConfigError, RefusedError
 from registry.home import Home
-from registry.settings import load_settings
-from router.redaction.detectors import default_detectors
-from router.redaction.redactor import RuleRedactor
+from registry.settings import RedactionSettings, load_settings
+from router.redaction.redactor import default_redactor
 
 _LATENCY_S = 0.02
 _CONFIG = """# Made by `modelbreeder rehearse`: its cloud is a stand-in and ends with the rehearsal.
@@ -37,28 +36,35 @@ usd_per_million_output = 10.0
 """
 
 
-def stage(
-    root: Path, workloads: Sequence[Workload], plan: Plan, recipe: Recipe, socket_dir: Path, report: Report
-) -> RehearsalOutcome:
-    """Rehearse in a home of its own at `root`; an earlier rehearsal there is cleared away first.
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A rehearsal home with its cloud and its daemon running."""
+
+    deps: Deps
+    router_url: str
+    cloud_url: str
+
+
+@contextmanager
+def staged(root: Path, workloads: Sequence[Workload], plan: Plan, socket_dir: Path, report: Report) -> Iterator[Stage]:
+    """Set the stage in a home of its own at `root`; an earlier rehearsal there is cleared away first.
 
     Raises:
         RefusedError: `root` is a home with real traffic.
     """
     home = Home.at(root)
     clear_rehearsal(home)
-    redactor = RuleRedactor(default_detectors(load_settings(home.config_file).redaction.rules))
+    redactor = default_redactor(RedactionSettings().rules)
     cloud = StandInCloud(workloads, redactor, accuracy=plan.cloud_accuracy, seed=plan.seed)
     with CloudServer(cloud_app(cloud, _LATENCY_S)) as cloud_url:
         home.config_file.parent.mkdir(parents=True, exist_ok=True)
         home.config_file.write_text(_CONFIG.format(model=MODEL, url=cloud_url), encoding="utf-8")
         home.prepare()
-        settings = load_settings(home.config_file)
         with (
-            open_deps(home, settings, socket_dir, report) as deps,
+            open_deps(home, load_settings(home.config_file), socket_dir, report) as deps,
             RouterDaemon(root, free_port(), home.data / "router.log") as router_url,
         ):
-            return rehearse(deps, workloads, plan, recipe, router_url, cloud_url.removesuffix("/v1"))
+            yield Stage(deps, router_url, cloud_url.removesuffix("/v1"))
 
 
 def clear_rehearsal(home: Home) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
+from breeder.samples.wording import words
+
 INSTRUCTION: Final = "Turn the controller log line into its template: every variable part becomes <*>.\nLine: "
 
 _PARTS: Final = ("mistd", "ventctl", "irrigator", "lampbank", "co2mix", "shaded", "tankwatch", "rowbot")
@@ -19,11 +21,16 @@ _MAIN: Final = (
 )  # fmt: skip
 _MORE: Final = (
     "", ", retry {n} of {n}", ", ticket {h} raised", " (bay {w})", " after {f} s", ", next check in {n} min",
-    ", previous value {f}", " on line {n}", ", handed over to {w}", ", firmware {h}", " while {w} was paused", ", load {f}",
+    ", previous value {f}", " on line {n}", ", handed over to {w}", ", firmware {h}", " while {w} was paused",
+    ", load {f}",
     " [trace {h}]", ", queue holds {n} items",
 )  # fmt: skip
-_NAMES: Final = """basil cress dill endive fennel kale leek mint orache parsley radish sage sorrel thyme tomato chard borage
-lovage""".split()
+_NAMES: Final = words(
+    """
+    basil cress dill endive fennel kale leek mint orache parsley radish sage sorrel thyme tomato chard borage
+    lovage
+    """
+)
 
 
 def _value(rng: Random, kind: str) -> str:

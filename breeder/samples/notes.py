@@ -5,14 +5,26 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
+from breeder.samples.wording import words
+
 INSTRUCTION: Final = "Normalise the duty note to: YYYY-MM-DD HH:MM | area | finding.\nNote: "
 
-_MONTHS: Final = """January February March April May June July August September October November December""".split()
-_AREAS: Final = """pier silo kiln weir sluice gantry crypt loft cellar quay apron yard turret vault chapel orchard stable
-foundry cloister belfry""".split()
+_MONTHS: Final = words(
+    """
+    January February March April May June July August September October November December
+    """
+)
+_AREAS: Final = words(
+    """
+    pier silo kiln weir sluice gantry crypt loft cellar quay apron yard turret vault chapel orchard stable
+    foundry cloister belfry
+    """
+)
 _FINDINGS: Final = (
-    "all quiet", "gate ajar", "lamp out", "seal intact", "smell of smoke", "puddle found", "rope frayed", "guard absent",
-    "sign missing", "fence bent", "hatch shut", "bolt loose", "visitor turned away", "meter read", "birds inside", "paint peeling",
+    "all quiet", "gate ajar", "lamp out", "seal intact", "smell of smoke", "puddle found", "rope frayed",
+    "guard absent",
+    "sign missing", "fence bent", "hatch shut", "bolt loose", "visitor turned away", "meter read", "birds inside",
+    "paint peeling",
 )  # fmt: skip
 _SHAPES: Final = (
     "{date}, {time}: {area} - {finding}", "{area} at {time} on {date}, {finding}", "{finding} ({area}), {date} {time}",
@@ -31,7 +43,7 @@ def _date(rng: Random, year: int, month: int, day: int) -> str:
 
 
 def _time(rng: Random, hour: int, minute: int) -> str:
-    half, twelve = ("am", "pm")[hour >= 12], hour % 12 or 12
+    half, twelve = ("am", "pm")[hour // 12], hour % 12 or 12
     return rng.choice([f"{hour:02d}:{minute:02d}", f"{hour:02d}h{minute:02d}", f"{twelve}:{minute:02d} {half}"])
 
 
@@ -40,5 +52,7 @@ def draw(rng: Random) -> tuple[str, str]:
     year, month, day = rng.randint(2012, 2031), rng.randint(1, 12), rng.randint(1, 28)
     hour, minute = rng.randint(0, 23), rng.randint(0, 59)
     area, finding = rng.choice(_AREAS), rng.choice(_FINDINGS)
-    note = rng.choice(_SHAPES).format(date=_date(rng, year, month, day), time=_time(rng, hour, minute), area=area, finding=finding)
+    note = rng.choice(_SHAPES).format(
+        date=_date(rng, year, month, day), time=_time(rng, hour, minute), area=area, finding=finding
+    )
     return note, f"{year}-{month:02d}-{day:02d} {hour:02d}:{minute:02d} | {area} | {finding}"

@@ -6,15 +6,29 @@ import json
 from random import Random
 from typing import Final
 
+from breeder.samples.wording import words
+
 INSTRUCTION: Final = "Read the order message and return its fields as compact JSON with sorted keys.\nMessage: "
 
-_FINISHES: Final = "zinc brass nylon oak matte ribbed coated slotted hollow tapered threaded galvanised".split()
-_PARTS: Final = """washer gasket dowel bracket hinge pin spacer flange grommet rivet bushing coupler clamp bearing cap sleeve
-toggle latch ferrule shim pulley castor cleat shackle""".split()
-_DEPOTS: Final = """Alderholt Brinmoor Carswick Dunmere Eastleigh Farrow Glenbeck Hollin Inverdale Kelling Larkfield Marston
-Netherby Oxley Penrose Ravensby Stanmore Thornby Upwell Wexcombe""".split()
-_BUYERS: Final = """Agnes Bertram Cosima Desmond Elspeth Ferdi Giselle Horace Imogen Jocelyn Lorcan Maude Nestor Odette Percy
-Rufina Seamus Tilda Ulric Winifred""".split()
+_FINISHES: Final = words("zinc brass nylon oak matte ribbed coated slotted hollow tapered threaded galvanised")
+_PARTS: Final = words(
+    """
+    washer gasket dowel bracket hinge pin spacer flange grommet rivet bushing coupler clamp bearing cap sleeve
+    toggle latch ferrule shim pulley castor cleat shackle
+    """
+)
+_DEPOTS: Final = words(
+    """
+    Alderholt Brinmoor Carswick Dunmere Eastleigh Farrow Glenbeck Hollin Inverdale Kelling Larkfield Marston
+    Netherby Oxley Penrose Ravensby Stanmore Thornby Upwell Wexcombe
+    """
+)
+_BUYERS: Final = words(
+    """
+    Agnes Bertram Cosima Desmond Elspeth Ferdi Giselle Horace Imogen Jocelyn Lorcan Maude Nestor Odette Percy
+    Rufina Seamus Tilda Ulric Winifred
+    """
+)
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _SHAPES: Final = (
     "{buyer} here, we are short of {part}. Send {count} to {depot} by {day}.",

@@ -8,40 +8,57 @@ from typing import Final
 INSTRUCTION: Final = "Which desk of the housing office takes this message? Answer with one desk name.\nMessage: "
 
 _CLUES: Final[dict[str, tuple[str, ...]]] = {
-    "plumbing": ("the sink drips", "the toilet keeps running", "a tap will not close", "the drain is blocked", "water stains spread",
+    "plumbing": ("the sink drips", "the toilet keeps running", "a tap will not close", "the drain is blocked",
+        "water stains spread",
                  "the cistern gurgles"),
-    "electrics": ("the fuse blows", "two sockets are dead", "the bulb flickers", "the doorbell has no current", "a switch sparks",
+    "electrics": ("the fuse blows", "two sockets are dead", "the bulb flickers", "the doorbell has no current",
+        "a switch sparks",
                   "the wiring hums"),
-    "heating": ("the radiator stays cold", "the boiler knocks", "the thermostat is stuck", "it is freezing indoors", "the burner went out",
+    "heating": ("the radiator stays cold", "the boiler knocks", "the thermostat is stuck", "it is freezing indoors",
+        "the burner went out",
                 "the warm air stopped"),
-    "keys": ("I lost my fob", "the cylinder jams", "my spare key broke", "the lock turns freely", "I am shut out", "the latch does not catch"),
-    "lift": ("the elevator skips floors", "the cabin stops halfway", "the lift doors bounce", "the call button stays lit",
+    "keys": ("I lost my fob", "the cylinder jams", "my spare key broke", "the lock turns freely", "I am shut out",
+        "the latch does not catch"),
+    "lift": ("the elevator skips floors", "the cabin stops halfway", "the lift doors bounce",
+        "the call button stays lit",
              "the cabin shudders", "the elevator is out"),
-    "cleaning": ("rubbish piles up", "the stairs are filthy", "somebody spilled oil", "the bins overflow", "the windows are smeared",
+    "cleaning": ("rubbish piles up", "the stairs are filthy", "somebody spilled oil", "the bins overflow",
+        "the windows are smeared",
                  "cobwebs hang everywhere"),
-    "noise": ("music booms at night", "a dog barks for hours", "drilling goes on", "they shout until dawn", "the party never ends",
+    "noise": ("music booms at night", "a dog barks for hours", "drilling goes on", "they shout until dawn",
+        "the party never ends",
               "somebody drums"),
-    "parking": ("a van takes my bay", "the barrier stays down", "my permit ran out", "a stranger parks there", "the garage gate sticks",
+    "parking": ("a van takes my bay", "the barrier stays down", "my permit ran out", "a stranger parks there",
+        "the garage gate sticks",
                 "bicycles cover my space"),
 }  # fmt: skip
 _OPENERS: Final = (
-    "Good morning", "Hello all", "Dear office", "Hi there", "Me again", "To whom it concerns", "A short note", "Greetings",
-    "Sorry to trouble you", "As told by phone", "Second attempt", "Writing for my aunt", "Quick one", "Just back from holiday",
+    "Good morning", "Hello all", "Dear office", "Hi there", "Me again", "To whom it concerns", "A short note",
+    "Greetings",
+    "Sorry to trouble you", "As told by phone", "Second attempt", "Writing for my aunt", "Quick one",
+    "Just back from holiday",
 )  # fmt: skip
 _PLACES: Final = (
-    "in house {n}", "on level {n}", "at entrance {n}", "in the rear wing", "by the courtyard", "in flat {n}", "near the mail boxes",
-    "under the roof", "in the annex", "opposite number {n}", "at Willow Court", "in Quarry Lane {n}", "at Beech Row {n}", "in block {n}",
+    "in house {n}", "on level {n}", "at entrance {n}", "in the rear wing", "by the courtyard", "in flat {n}",
+    "near the mail boxes",
+    "under the roof", "in the annex", "opposite number {n}", "at Willow Court", "in Quarry Lane {n}",
+    "at Beech Row {n}", "in block {n}",
 )  # fmt: skip
 _SINCE: Final = (
-    "since {d}", "for {n} days now", "once more", "since the storm", "every evening", "after the repair", "as of this week",
+    "since {d}", "for {n} days now", "once more", "since the storm", "every evening", "after the repair",
+    "as of this week",
     "more and more", "since we moved in", "again and again", "from {d} on",
 )  # fmt: skip
 _FILLERS: Final = (
-    "My neighbour has seen it too.", "You can reach me after {n} o'clock.", "The caretaker only shrugged.", "I took some pictures.",
+    "My neighbour has seen it too.", "You can reach me after {n} o'clock.", "The caretaker only shrugged.",
+    "I took some pictures.",
     "Please send somebody on {d}.", "My children are upset.", "Last year it was the same.", "We pay our rent on time.",
-    "Nobody answered my last letter.", "The tenant of flat {n} agrees.", "I work from home on {d}.", "This cannot go on.",
-    "Thank you for your patience.", "Is there a form to fill in?", "I would rather not wait until {d}.", "Otherwise all is well.",
-    "My sister noticed first.", "The insurance asked me to report it.", "We are at home most of {d}.", "Let me know what happens.",
+    "Nobody answered my last letter.", "The tenant of flat {n} agrees.", "I work from home on {d}.",
+    "This cannot go on.",
+    "Thank you for your patience.", "Is there a form to fill in?", "I would rather not wait until {d}.",
+    "Otherwise all is well.",
+    "My sister noticed first.", "The insurance asked me to report it.", "We are at home most of {d}.",
+    "Let me know what happens.",
 )  # fmt: skip
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "the weekend")
 
@@ -58,7 +75,8 @@ def draw(rng: Random) -> tuple[str, str]:
     body = rng.choice([f"{clue} {place} {since}.", f"{place} {clue} {since}.", f"{since} {clue} {place}."])
     opener = rng.choice(_OPENERS)
     message = rng.choice([
-        f"{opener}, {body} {first} {second}", f"{opener}, {body} {first}", f"{opener}. {first} {body[0].upper()}{body[1:]} {second}",
+        f"{opener}, {body} {first} {second}", f"{opener}, {body} {first}",
+        f"{opener}. {first} {body[0].upper()}{body[1:]} {second}",
         f"{first} {body[0].upper()}{body[1:]} {second}", f"{opener}. {first} {second} {body[0].upper()}{body[1:]}",
     ])  # fmt: skip
     return _fill(rng, message), desk

@@ -1,13 +1,21 @@
-"""Sample `invoice-total`: the control. It needs arithmetic, which a small specialist cannot learn from a few hundred lines."""
+"""Sample `invoice-total`: the control. It needs arithmetic that no small specialist learns from a few hundred lines."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Final
 
-INSTRUCTION: Final = "Work out the invoice total: each amount times its quantity, summed. Answer with the number only.\nInvoice: "
+from breeder.samples.wording import words
 
-_GOODS: Final = """bricks slates beams planks panes sacks bundles pallets rolls drums crates reels""".split()
+INSTRUCTION: Final = (
+    "Work out the invoice total: each amount times its quantity, summed. Answer with the number only.\nInvoice: "
+)
+
+_GOODS: Final = words(
+    """
+    bricks slates beams planks panes sacks bundles pallets rolls drums crates reels
+    """
+)
 _JOINTS: Final = ("; ", ", ", " + ", " and ")
 
 

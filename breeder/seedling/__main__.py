@@ -1,4 +1,4 @@
-"""Raises a seedling from the command line: `python -m breeder.seedling RECIPE OUT [WORK]`."""
+"""Raises a seedling from the command line: `python -m breeder.seedling RECIPE OUT [WORK [START]]`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ def _log_progress(progress: Progress) -> None:
 
 
 def main() -> None:
+    """Run until the schedule ends, logging progress."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe, out, *work = (Path(argument) for argument in sys.argv[1:])
     folder = os.environ.get("MODELBREEDER_DATA")
     data = Path(folder) if folder else None
-    raise_seedling(load_recipe(recipe), out, work=work[0] if work else None, data=data, on_progress=_log_progress)
+    start = work[1] if len(work) > 1 else None
+    chosen = load_recipe(recipe)
+    raise_seedling(chosen, out, work=work[0] if work else None, data=data, start=start, on_progress=_log_progress)
 
 
 if __name__ == "__main__":

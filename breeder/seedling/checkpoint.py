@@ -57,6 +57,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tenso
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for flat, value in tensors.items():
         number, name = flat.split(".", 1)
@@ -84,6 +85,11 @@ def save_checkpoint(
     return target
 
 
+def load_weights(model: LlamaForCausalLM, folder: Path) -> None:
+    """Load exported or checkpointed weights; the tied output head is not stored."""
+    model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+
+
 def _is_whole(folder: Path, recipe_digest: str) -> bool:
     manifest = folder / _MANIFEST
     if not manifest.exists():
@@ -94,12 +100,14 @@ def _is_whole(folder: Path, recipe_digest: str) -> bool:
     return all((folder / name).exists() and _digest(folder / name) == digest for name, digest in told["files"].items())
 
 
-def load_newest(folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, recipe_digest: str) -> Counters | None:
+def load_newest(
+    folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, recipe_digest: str
+) -> Counters | None:
     """Load the newest whole checkpoint of the same recipe; None where there is none."""
     for target in sorted(folder.glob("step-*"), reverse=True):
         if not _is_whole(target, recipe_digest):
             continue
-        model.load_state_dict(load_file(target / "model.safetensors"), strict=False)
+        load_weights(model, target)
         load_optimizer(optimizer, load_file(target / "optimizer.safetensors"))
         return Counters(**json.loads((target / _MANIFEST).read_text(encoding="utf-8"))["counters"])
     return None

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from breeder.seedling.vocabulary import END
 
 _PIECE = 4000
+_BATCH = 256
 
 
 def _shard_pieces(path: Path) -> Iterator[str]:
@@ -43,21 +44,20 @@ def encode_text(tokenizer: Tokenizer, pieces: Iterator[str], path: Path) -> NDAr
     """Encode the pieces once into a uint16 file beside the checkpoints, and map it."""
     if not path.exists():
         partial = path.with_suffix(".partial")
-        end = tokenizer.token_to_id(END)
         with partial.open("wb") as out:
             batch: list[str] = []
             for piece in pieces:
                 batch.append(piece)
-                if len(batch) == 256:
-                    _write(tokenizer, batch, end, out.fileno())
+                if len(batch) == _BATCH:
+                    _write(tokenizer, batch, out.fileno())
                     batch = []
-            _write(tokenizer, batch, end, out.fileno())
+            _write(tokenizer, batch, out.fileno())
         partial.replace(path)
     if path.stat().st_size == 0:
         return np.zeros(0, dtype=np.uint16)
     return np.memmap(path, dtype=np.uint16, mode="r")
 
 
-def _write(tokenizer: Tokenizer, batch: list[str], end: int, handle: int) -> None:
-    for encoding in tokenizer.encode_batch(batch):
-        os.write(handle, np.asarray([*encoding.ids, end], dtype=np.uint16).tobytes())
+def _write(tokenizer: Tokenizer, batch: list[str], handle: int) -> None:
+    for encoding in tokenizer.encode_batch([text + END for text in batch]):
+        os.write(handle, np.asarray(encoding.ids, dtype=np.uint16).tobytes())

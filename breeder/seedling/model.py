@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from breeder.seedling.batches import Batch, attention_mask, split_rows
+from breeder.seedling.batches import Batch, split_rows
+from breeder.seedling.forward import hidden_states
 from breeder.seedling.recipe import SeedlingShape
 
 
@@ -37,7 +38,6 @@ def build_model(shape: SeedlingShape, vocabulary: int, seed: int) -> LlamaForCau
         bos_token_id=None,
         eos_token_id=1,
         pad_token_id=0,
-        attn_implementation="sdpa",
         use_cache=False,
     )
     return LlamaForCausalLM(config)
@@ -45,7 +45,7 @@ def build_model(shape: SeedlingShape, vocabulary: int, seed: int) -> LlamaForCau
 
 def _logits(model: LlamaForCausalLM, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and targets at the positions that bear loss."""
-    hidden = model.model(input_ids=batch.ids, position_ids=batch.positions, attention_mask=attention_mask(batch)).last_hidden_state
+    hidden = hidden_states(model, batch)
     wanted = batch.loss[:, 1:]
     return functional.linear(hidden[:, :-1][wanted], model.lm_head.weight), batch.ids[:, 1:][wanted]
 

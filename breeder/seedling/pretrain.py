@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from breeder.seedling.batches import BatchSource
-from breeder.seedling.checkpoint import Counters, load_newest, save_checkpoint, write_text
+from breeder.seedling.checkpoint import Counters, load_newest, load_weights, save_checkpoint, write_text
 from breeder.seedling.corpus import encode_text, text_pieces
 from breeder.seedling.exactness import exact_by_family
 from breeder.seedling.families import draw_example
@@ -60,60 +60,89 @@ class Seedling:
     exact: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a run writes its result and its state, and reads plain text and earlier weights."""
+
+    out: Path
+    work: Path
+    data: Path | None = None
+    start: Path | None = None
+
+
 def recipe_digest(recipe: SeedlingRecipe) -> str:
+    """SHA-256 of the resolved recipe."""
     return hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
 
 
-def _tokenizer(recipe: SeedlingRecipe, work: Path, data: Path | None) -> Tokenizer:
-    if (work / "tokenizer.json").exists():
-        return load_tokenizer(work)
-    rng = Random(f"tokenizer:{recipe.seed}")
+def _tokenizer(recipe: SeedlingRecipe, work: Path, folders: Folders) -> Tokenizer:
+    for folder in (work, folders.start):
+        if folder and (folder / "tokenizer.json").exists():
+            return load_tokenizer(folder)
+    rng = Random(f"tokenizer:{recipe.seed}")  # noqa: S311 - repeatable data, not secrets
     drawn = (draw_example(rng) for _ in range(recipe.tokenizer.examples))
     texts = [prompt_text(example).replace("<|", "\n<|") + example.answer for example in drawn]
-    texts += text_pieces(data, recipe.text_shards, recipe.tokenizer.text_bytes)
+    texts += text_pieces(folders.data, recipe.text_shards, recipe.tokenizer.text_bytes)
     tokenizer = train_tokenizer(texts, recipe.tokenizer.vocabulary_size)
     tokenizer.save(str(work / "tokenizer.json"))
     return tokenizer
 
 
 def _optimizer(model: LlamaForCausalLM, weight_decay: float) -> torch.optim.AdamW:
-    matrices = [value for value in model.parameters() if value.ndim >= 2]
-    vectors = [value for value in model.parameters() if value.ndim < 2]
+    vectors = [value for value in model.parameters() if value.ndim == 1]
+    matrices = [value for value in model.parameters() if value.ndim > 1]
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), fused=True)
 
 
-def export_seedling(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path, recipe: SeedlingRecipe, told: dict[str, object]) -> None:
+def export_seedling(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path, recipe: SeedlingRecipe, told: dict[str, object]
+) -> None:
     """Write the folder that `from_pretrained` loads, each file replaced whole, the recipe last."""
     fresh = out.with_name(out.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)
     copy = build_model(recipe.shape, tokenizer.get_vocab_size(), recipe.seed)
     copy.load_state_dict(model.state_dict())
     copy.config.use_cache = True
-    copy.half().save_pretrained(fresh)
+    copy.to(torch.float16).save_pretrained(fresh)
     (fresh / "generation_config.json").unlink(missing_ok=True)
     wrap_tokenizer(tokenizer, recipe.shape.max_positions).save_pretrained(fresh)
     write_text(fresh / "recipe.json", json.dumps({"recipe": recipe.model_dump(mode="json"), **told}, indent=1))
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(fresh.iterdir(), key=lambda path: path.name == "recipe.json"):
+        path.chmod(0o644)
         path.replace(out / path.name)
     fresh.rmdir()
+
+
+def _start_from(start: Path, model: LlamaForCausalLM) -> int:
+    """Load the weights of an exported seedling; returns the tokens that it has seen."""
+    load_weights(model, start)
+    return int(json.loads((start / "recipe.json").read_text(encoding="utf-8"))["tokens"])
 
 
 class _Run:
     """One pretraining process: owns the model, the optimizer and the clock."""
 
-    def __init__(self, recipe: SeedlingRecipe, out: Path, work: Path, data: Path | None, on_progress: Callable[[Progress], None]) -> None:
-        work.mkdir(parents=True, exist_ok=True)
-        self.recipe, self.out, self.work, self.on_progress = recipe, out, work, on_progress
+    def __init__(
+        self,
+        recipe: SeedlingRecipe,
+        folders: Folders,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self.recipe, self.out, self.on_progress = recipe, folders.out, on_progress
         self.digest = recipe_digest(recipe)
-        self.tokenizer = _tokenizer(recipe, work, data)
-        pieces = text_pieces(data, recipe.text_shards, recipe.text_limit_bytes)
-        self.source = BatchSource(self.tokenizer, encode_text(self.tokenizer, pieces, work / "text.u16"), recipe.seed)
+        self.work = folders.work / self.digest[:12]
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.tokenizer = _tokenizer(recipe, self.work, folders)
+        pieces = text_pieces(folders.data, recipe.text_shards, recipe.text_limit_bytes)
+        self.source = BatchSource(
+            self.tokenizer, encode_text(self.tokenizer, pieces, self.work / "text.u16"), recipe.seed
+        )
         self.model = build_model(recipe.shape, self.tokenizer.get_vocab_size(), recipe.seed)
         self.optimizer = _optimizer(self.model, recipe.weight_decay)
         self.pool = ThreadPoolExecutor(recipe.threads)
-        self.counters = Counters()
+        self.counters = Counters(tokens=_start_from(folders.start, self.model) if folders.start else 0)
         self.losses: list[float] = []
 
     def share(self) -> float:
@@ -131,7 +160,9 @@ class _Run:
         loss = set_gradients(self.model, batch, self.pool, self.recipe.threads)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
         self.optimizer.step()
-        self.counters = replace(self.counters, step=step + 1, tokens=self.counters.tokens + int((batch.documents > 0).sum()))
+        self.counters = replace(
+            self.counters, step=step + 1, tokens=self.counters.tokens + int((batch.documents > 0).sum())
+        )
         return loss
 
     def checkpoint(self) -> None:
@@ -151,7 +182,9 @@ class _Run:
         share = self.share()
         rate = self.recipe.rate_at(share, self.counters.step)
         self.on_progress(
-            Progress(self.counters.step, self.counters.tokens, round(share, 4), self.recent_loss(), rate, tokens_per_s, exact)
+            Progress(
+                self.counters.step, self.counters.tokens, round(share, 4), self.recent_loss(), rate, tokens_per_s, exact
+            )
         )
 
 
@@ -170,7 +203,9 @@ class _Every:
 
 def _train(run: _Run, clock: Callable[[], float]) -> None:
     recipe, before = run.recipe, clock()
-    save, export, score = (_Every(m, before) for m in (recipe.checkpoint_minutes, recipe.export_minutes, recipe.score_minutes))
+    save, export, score = (
+        _Every(m, before) for m in (recipe.checkpoint_minutes, recipe.export_minutes, recipe.score_minutes)
+    )
     reported, tokens = before, run.counters.tokens
     exact: dict[str, float] = {}
     while run.share() < 1.0:
@@ -196,21 +231,24 @@ def raise_seedling(
     *,
     work: Path | None = None,
     data: Path | None = None,
+    start: Path | None = None,
     resume: bool = True,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Seedling:
     """Pretrain by the recipe and export to `out`.
 
-    `work` holds checkpoints, tokenizer and encoded text (default: `out` with the suffix `.work`); `data` is the folder
-    of public data, whose corpus is optional. An exception from `on_progress` stops the run, which then can be resumed.
+    `work` holds the checkpoints, tokenizer and encoded text of each recipe (default: `out` with the suffix `.work`);
+    `data` is the folder of public data, whose corpus is optional. An exception from `on_progress` stops the run, which
+    then can be resumed. `start` is an exported seedling of the same shape whose weights and tokenizer are trained
+    further; give such a recipe another seed, or it repeats the same batches.
     """
     torch.set_num_threads(1)  # the threads each take a part of the batch
     work = work or out.with_name(out.name + ".work")
     if not resume:
-        shutil.rmtree(work, ignore_errors=True)
-    run = _Run(recipe, out, work, data, on_progress)
-    found = load_newest(work, run.model, run.optimizer, run.digest) if resume else None
+        shutil.rmtree(work / recipe_digest(recipe)[:12], ignore_errors=True)
+    run = _Run(recipe, Folders(out, work, data, start), on_progress)
+    found = load_newest(run.work, run.model, run.optimizer, run.digest) if resume else None
     if found:
         run.counters = found
         _LOG.info("resumed at step %d after %.0f s", found.step, found.elapsed_s)

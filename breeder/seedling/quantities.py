@@ -1,5 +1,7 @@
 """Task families on dates, times, durations, units, money and spelled numbers."""
 
+# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -21,10 +23,12 @@ class Day:
 
     @property
     def name(self) -> str:
+        """The month in full."""
         return lex.MONTHS[self.month - 1]
 
     @property
     def short(self) -> str:
+        """The month in three letters."""
         return self.name[:3]
 
 
@@ -34,30 +38,41 @@ def _ordinal(day: int) -> str:
 
 
 _WRITE: dict[str, Callable[[Day], str]] = {
-    "YYYY-MM-DD": lambda d: f"{d.year}-{d.month:02d}-{d.day:02d}", "DD.MM.YYYY": lambda d: f"{d.day:02d}.{d.month:02d}.{d.year}",
-    "MM/DD/YYYY": lambda d: f"{d.month:02d}/{d.day:02d}/{d.year}", "YYYYMMDD": lambda d: f"{d.year}{d.month:02d}{d.day:02d}",
+    "YYYY-MM-DD": lambda d: f"{d.year}-{d.month:02d}-{d.day:02d}",
+    "DD.MM.YYYY": lambda d: f"{d.day:02d}.{d.month:02d}.{d.year}",
+    "MM/DD/YYYY": lambda d: f"{d.month:02d}/{d.day:02d}/{d.year}",
+    "YYYYMMDD": lambda d: f"{d.year}{d.month:02d}{d.day:02d}",
     "D Month YYYY": lambda d: f"{d.day} {d.name} {d.year}", "Mon D, YYYY": lambda d: f"{d.short} {d.day}, {d.year}",
-    "YYYY/MM/DD": lambda d: f"{d.year}/{d.month:02d}/{d.day:02d}", "DD-MON-YY": lambda d: f"{d.day:02d}-{d.short.upper()}-{d.year % 100:02d}",
+    "YYYY/MM/DD": lambda d: f"{d.year}/{d.month:02d}/{d.day:02d}",
+    "DD-MON-YY": lambda d: f"{d.day:02d}-{d.short.upper()}-{d.year % 100:02d}",
 }  # fmt: skip
 _READ: list[Callable[[Day], str]] = [
-    lambda d: f"{d.name} {d.day}, {d.year}", lambda d: f"{d.day} {d.name} {d.year}", lambda d: f"{d.short} {d.day} {d.year}",
+    lambda d: f"{d.name} {d.day}, {d.year}", lambda d: f"{d.day} {d.name} {d.year}",
+    lambda d: f"{d.short} {d.day} {d.year}",
     lambda d: f"{_ordinal(d.day)} of {d.name} {d.year}", lambda d: f"{d.name} {_ordinal(d.day)}, {d.year}",
-    lambda d: f"{d.day}-{d.short}-{d.year}", lambda d: f"{d.year} {d.name} {d.day}", lambda d: f"{d.day:02d} {d.short} {d.year}",
-    lambda d: f"{d.day}. {d.name} {d.year}", lambda d: f"{d.year}, {d.short} {d.day}", lambda d: f"{d.short}. {_ordinal(d.day)} {d.year}",
+    lambda d: f"{d.day}-{d.short}-{d.year}", lambda d: f"{d.year} {d.name} {d.day}",
+    lambda d: f"{d.day:02d} {d.short} {d.year}",
+    lambda d: f"{d.day}. {d.name} {d.year}", lambda d: f"{d.year}, {d.short} {d.day}",
+    lambda d: f"{d.short}. {_ordinal(d.day)} {d.year}",
     lambda d: f"{d.name.upper()} {d.day} {d.year}", lambda d: f"the {_ordinal(d.day)} of {d.short} {d.year}",
     lambda d: f"{d.day} {d.name.lower()} {d.year}",
 ]  # fmt: skip
 
 
 def draw_day(rng: Random) -> Day:
+    """A day that exists in every month."""
     return Day(rng.randint(1970, 2049), rng.randint(1, 12), rng.randint(1, 28))
 
 
 def date_form(rng: Random) -> Rule:
     """A date in any wording to a named form, ISO most of the time."""
     target = "YYYY-MM-DD" if rng.random() < 0.55 else rng.choice(list(_WRITE))
-    iso = ["Write the date in ISO form", "ISO date", "Normalise the date to YYYY-MM-DD"] if target == "YYYY-MM-DD" else []
-    told = rng.choice([f"Write the date as {target}", f"Convert the date to {target}", f"Date in the form {target}", *iso])
+    iso = (
+        ["Write the date in ISO form", "ISO date", "Normalise the date to YYYY-MM-DD"] if target == "YYYY-MM-DD" else []
+    )
+    told = rng.choice(
+        [f"Write the date as {target}", f"Convert the date to {target}", f"Date in the form {target}", *iso]
+    )
     noise = rng.random() < 0.3
     numeric = rng.choice([name for name in _WRITE if name != target])
     forms = [_WRITE[numeric]] if rng.random() < 0.25 else _READ
@@ -66,7 +81,9 @@ def date_form(rng: Random) -> Rule:
         day = draw_day(rng)
         text = rng.choice(forms)(day)
         if noise:
-            text = rng.choice(["{n} on {d}", "{d}: {n}", "the {n} of {d}", "{n} ({d})", "due {d} for {n}"]).format(n=val.noun(rng), d=text)
+            text = rng.choice(["{n} on {d}", "{d}: {n}", "the {n} of {d}", "{n} ({d})", "due {d} for {n}"]).format(
+                n=val.noun(rng), d=text
+            )
         return text, _WRITE[target](day)
 
     return Rule(told, draw)
@@ -75,7 +92,11 @@ def date_form(rng: Random) -> Rule:
 def clock_form(rng: Random) -> Rule:
     """Twelve-hour to twenty-four-hour clock and back."""
     back = rng.random() < 0.35
-    told = rng.choice(["Write the time with am or pm", "12-hour clock"] if back else ["Write the time as HH:MM", "24-hour clock", "Normalise the time to 24 hours"])
+    told = rng.choice(
+        ["Write the time with am or pm", "12-hour clock"]
+        if back
+        else ["Write the time as HH:MM", "24-hour clock", "Normalise the time to 24 hours"]
+    )
 
     def draw(rng: Random) -> Pair:
         hour, minute = rng.randint(0, 23), rng.choice([0, rng.randint(0, 59)])
@@ -83,7 +104,12 @@ def clock_form(rng: Random) -> Rule:
         plain = f"{hour:02d}:{minute:02d}"
         if back:
             return plain, f"{twelve}:{minute:02d} {half}"
-        forms = [f"{twelve}:{minute:02d} {half}", f"{twelve}:{minute:02d}{half.upper()}", f"{twelve}.{minute:02d} {half}", f"{hour}h{minute:02d}"]
+        forms = [
+            f"{twelve}:{minute:02d} {half}",
+            f"{twelve}:{minute:02d}{half.upper()}",
+            f"{twelve}.{minute:02d} {half}",
+            f"{hour}h{minute:02d}",
+        ]
         if minute == 0:
             forms += [f"{twelve} {half}", f"{twelve}{half}", f"{hour} o'clock sharp"]
         return rng.choice(forms), plain
@@ -98,7 +124,8 @@ def duration_form(rng: Random) -> Rule:
 
     def draw(rng: Random) -> Pair:
         h, m, s = rng.randint(1, 23), rng.randint(1, 59), rng.randint(1, 59)
-        forms = [f"{h} hours {m} minutes {s} seconds", f"{h} h, {m} min, {s} s", f"{h}h{m}m{s}s", f"{h} hours, {m} minutes and {s} seconds",
+        forms = [f"{h} hours {m} minutes {s} seconds", f"{h} h, {m} min, {s} s", f"{h}h{m}m{s}s",
+            f"{h} hours, {m} minutes and {s} seconds",
                  f"{m} minutes and {s} seconds past {h} hours"]  # fmt: skip
         out = {"HH:MM:SS": f"{h:02d}:{m:02d}:{s:02d}", "PTxHxMxS": f"PT{h}H{m}M{s}S", "xh ym zs": f"{h}h {m}m {s}s"}
         return rng.choice(forms), out[target]
@@ -109,14 +136,22 @@ def duration_form(rng: Random) -> Rule:
 def unit_form(rng: Random) -> Rule:
     """Long unit names to short ones or back, with the number kept."""
     long = rng.random() < 0.5
-    told = rng.choice(["Write the unit in full", "Spell out the unit"]) if long else rng.choice(["Use the unit symbol", "Abbreviate the unit"])
+    told = (
+        rng.choice(["Write the unit in full", "Spell out the unit"])
+        if long
+        else rng.choice(["Use the unit symbol", "Abbreviate the unit"])
+    )
 
     def draw(rng: Random) -> Pair:
         symbol, name = rng.choice(list(lex.UNITS.items()))
         number = rng.choice([val.integer, val.decimal])(rng)
         frame = rng.choice(["{}", "{}", f"{val.noun(rng)} of {{}}", f"{{}} per {val.noun(rng)}"])
         short, full = f"{number} {symbol}", f"{number} {name}"
-        return (frame.format(short), frame.format(full)) if long else (frame.format(rng.choice([full, full.title()])), frame.format(short))
+        return (
+            (frame.format(short), frame.format(full))
+            if long
+            else (frame.format(rng.choice([full, full.title()])), frame.format(short))
+        )
 
     return Rule(told, draw)
 
@@ -138,9 +173,13 @@ def money_form(rng: Random) -> Rule:
     return Rule(told, draw)
 
 
-_ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
-nineteen""".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = lex.words(
+    """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen
+    """
+)
+_TENS = lex.words("twenty thirty forty fifty sixty seventy eighty ninety")
 
 
 def spell(number: int) -> str:
@@ -155,8 +194,13 @@ def spell(number: int) -> str:
 
 
 def spelled_number(rng: Random) -> Rule:
+    """A number in words to digits, or back."""
     back = rng.random() < 0.4
-    told = rng.choice(["Write the number in words", "Spell the number"]) if back else rng.choice(["Write the number in digits", "Use digits"])
+    told = (
+        rng.choice(["Write the number in words", "Spell the number"])
+        if back
+        else rng.choice(["Write the number in digits", "Use digits"])
+    )
     frame = rng.choice(["{}", "{}", "{} {n}s", "we need {} of them", "{n} number {}"])
 
     def draw(rng: Random) -> Pair:

@@ -1,5 +1,7 @@
 """What a generated task is: a rule with instructions and a draw, and how it is worded as one training example."""
 
+# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -33,18 +35,31 @@ class Example:
 
 
 _LEADS = ["", "", "", "", "Please ", "Task: ", "Your job: ", "You are a converter. ", "Now ", "Careful: ", "- "]
-_TAILS = ["", "", "", "", " Answer only.", " Reply with the result only.", " No explanation.", " Nothing else.", " Output only that."]
+_TAILS = [
+    "",
+    "",
+    "",
+    "",
+    " Answer only.",
+    " Reply with the result only.",
+    " No explanation.",
+    " Nothing else.",
+    " Output only that.",
+]
 _TAGS = ["", "", "", "", "Input: ", "Input:\n", "Text: ", "Line: ", "> ", "Data:\n", "Message: ", "Here it is: "]
 _GAPS = ["\n", "\n", "\n\n", "\n\n", " ", "\n---\n", ":\n", "\n\n\n"]
 _SHOTS = [("{i}\n{o}", "{i}"), ("{i} -> {o}", "{i} ->"), ("Input: {i}\nOutput: {o}", "Input: {i}\nOutput:"),
           ("in: {i}\nout: {o}", "in: {i}\nout:"), ("Q: {i}\nA: {o}", "Q: {i}\nA:"), ("{i}\n=> {o}", "{i}\n=>"),
-          ("Example: {i}\nResult: {o}", "Now: {i}\nResult:"), ("\"{i}\" becomes \"{o}\"", "\"{i}\" becomes")]  # fmt: skip
+          ("Example: {i}\nResult: {o}", "Now: {i}\nResult:"),
+          ('"{i}" becomes "{o}"', '"{i}" becomes')]  # fmt: skip
 
 
 def word_instruction(rng: Random, instruction: str) -> str:
     """Vary the dressing of an instruction, never its meaning."""
     lead, tail = rng.choice(_LEADS), rng.choice(_TAILS)
-    body = instruction[0].lower() + instruction[1:] if lead in {"Please ", "Now "} or rng.random() < 0.15 else instruction
+    body = (
+        instruction[0].lower() + instruction[1:] if lead in {"Please ", "Now "} or rng.random() < 0.15 else instruction
+    )
     end = "" if body.endswith((".", ":", "?")) else rng.choice([".", ".", ":", ""])
     if tail and not end:
         end = "."
@@ -73,7 +88,11 @@ def few_shot(rng: Random, family: str, rule: Rule) -> Example:
     if rule.examples_suffice and rng.random() < 0.6:
         return Example(family, None, text, wanted)
     told = word_instruction(rng, rule.instruction)
-    return Example(family, told, text, wanted) if rng.random() < 0.3 else Example(family, None, f"{told}\n\n{text}", wanted)
+    return (
+        Example(family, told, text, wanted)
+        if rng.random() < 0.3
+        else Example(family, None, f"{told}\n\n{text}", wanted)
+    )
 
 
 def make_example(rng: Random, family: str, make: Family, few_shot_share: float = 0.15) -> Example:

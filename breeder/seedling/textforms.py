@@ -1,8 +1,11 @@
 """Task families on plain text: log templates, case, copying with edits, lists, paths, names and numbers."""
 
+# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
+
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from random import Random
 
 from breeder.seedling import lexicon as lex
@@ -14,20 +17,32 @@ _VARIABLES: list[val.Draw] = [
     lambda rng: val.hexadecimal(rng, rng.randint(4, 16)), lambda rng: f"0x{val.hexadecimal(rng, rng.randint(4, 8))}",
     lambda rng: f"{val.ip_address(rng)}:{rng.randint(1, 65535)}", lambda rng: f"{rng.randint(1, 9999)}ms", val.clock,
     lambda rng: f"{rng.randint(1, 999)}{rng.choice(['s', 'KB', 'MB', '%', 'GB'])}", val.filename, val.pseudo_word,
-    lambda rng: f"blk_{rng.choice(['', '-'])}{val.digits(rng, 8, 18)}", lambda rng: f"{val.pseudo_word(rng)}_{rng.randint(0, 99)}",
+    lambda rng: f"blk_{rng.choice(['', '-'])}{val.digits(rng, 8, 18)}",
+    lambda rng: f"{val.pseudo_word(rng)}_{rng.randint(0, 99)}",
 ]  # fmt: skip
 
 
 def _log_shape(rng: Random) -> list[val.Draw | str]:
     """A list of literal words and variable draws."""
     shape: list[val.Draw | str] = []
-    words = [lex.NOUNS, lex.VERBS, lex.SERVICES, lex.STATUSES, lex.ADJECTIVES, ["for", "from", "to", "at", "in", "on", "of", "with", "not"]]
+    words = [
+        lex.NOUNS,
+        lex.VERBS,
+        lex.SERVICES,
+        lex.STATUSES,
+        lex.ADJECTIVES,
+        ["for", "from", "to", "at", "in", "on", "of", "with", "not"],
+    ]
     for _ in range(rng.randint(3, 9)):
         if rng.random() < 0.33:
             shape.append(rng.choice(_VARIABLES))
         else:
             word = rng.choice(rng.choice(words))
-            shape.append(rng.choice([word, word, word, word.capitalize(), word + ":", word.upper() if rng.random() < 0.2 else word]))
+            shape.append(
+                rng.choice(
+                    [word, word, word, word.capitalize(), word + ":", word.upper() if rng.random() < 0.2 else word]
+                )
+            )
     if not any(callable(part) for part in shape):
         shape.append(rng.choice(_VARIABLES))
     if not any(isinstance(part, str) for part in shape):
@@ -36,14 +51,18 @@ def _log_shape(rng: Random) -> list[val.Draw | str]:
 
 
 def _wrap(rng: Random, size: int) -> list[str]:
-    return [rng.choice(["{}", "{}", "{}", "{}", "({})", "[{}]", "{},", "={}", "id={}", "<{}>", "'{}'"]) for _ in range(size)]
+    return [
+        rng.choice(["{}", "{}", "{}", "{}", "({})", "[{}]", "{},", "={}", "id={}", "<{}>", "'{}'"]) for _ in range(size)
+    ]
 
 
 def log_template(rng: Random) -> Rule:
     """Replace the variable parts of a log line by a placeholder."""
     mark = rng.choice(["<*>", "<*>", "<*>", "<*>", "*", "<VAR>", "{}", "???"])
-    told = rng.choice(["Replace every variable part by {m}", "Give the log template with {m}", "Mask the parameters as {m}",
-                       "Write the template of the log line; variables become {m}", "Turn values into {m}"]).format(m=mark)  # fmt: skip
+    told = rng.choice(["Replace every variable part by {m}", "Give the log template with {m}",
+        "Mask the parameters as {m}",
+                       "Write the template of the log line; variables become {m}",
+                       "Turn values into {m}"]).format(m=mark)  # fmt: skip
     shapes = []
     for _ in range(3):
         shape = _log_shape(rng)
@@ -79,6 +98,7 @@ _CASES: dict[str, tuple[Callable[[list[str]], str], list[str]]] = {
 
 
 def case_convert(rng: Random) -> Rule:
+    """Words of one letter case to another."""
     source, target = rng.sample(list(_CASES), 2)
     told = rng.choice(["Convert to {t}", "Write in {t}", "Change {s} to {t}", "Make it {t}", "Use {t}"]).format(
         s=rng.choice(_CASES[source][1]), t=rng.choice(_CASES[target][1])
@@ -86,7 +106,10 @@ def case_convert(rng: Random) -> Rule:
 
     def draw(rng: Random) -> Pair:
         pools = [lex.NOUNS, lex.ADJECTIVES, lex.VERBS, lex.KEYS]
-        words = [val.pseudo_word(rng) if rng.random() < 0.2 else rng.choice(rng.choice(pools)) for _ in range(rng.randint(2, 4))]
+        words = [
+            val.pseudo_word(rng) if rng.random() < 0.2 else rng.choice(rng.choice(pools))
+            for _ in range(rng.randint(2, 4))
+        ]
         return _CASES[source][0](words), _CASES[target][0](words)
 
     return Rule(told, draw)
@@ -94,9 +117,27 @@ def case_convert(rng: Random) -> Rule:
 
 def copy_text(rng: Random) -> Rule:
     """Repeat the input exactly, perhaps within a frame."""
-    source = rng.choice([val.sentence, val.path, val.code, lambda rng: " ".join(draw(rng) for draw in rng.choices(_VARIABLES, k=4)),
-                         lambda rng: " ".join(val.pseudo_word(rng) for _ in range(rng.randint(2, 7)))])  # fmt: skip
-    before, after = rng.choice([("", ""), ("", ""), ("<", ">"), ('"', '"'), ("[", "]"), ("**", "**"), ("> ", ""), (f"{val.noun(rng)}: ", ""), ("", ";")])
+    sources: list[val.Draw] = [
+        val.sentence,
+        val.path,
+        val.code,
+        lambda rng: " ".join(draw(rng) for draw in rng.choices(_VARIABLES, k=4)),
+        lambda rng: " ".join(val.pseudo_word(rng) for _ in range(rng.randint(2, 7))),
+    ]
+    source = rng.choice(sources)
+    before, after = rng.choice(
+        [
+            ("", ""),
+            ("", ""),
+            ("<", ">"),
+            ('"', '"'),
+            ("[", "]"),
+            ("**", "**"),
+            ("> ", ""),
+            (f"{val.noun(rng)}: ", ""),
+            ("", ";"),
+        ]
+    )
     told = rng.choice(["Repeat the text", "Copy exactly", "Echo this", "Write it again"])
     if before or after:
         told += rng.choice([f" as {before}text{after}", f", written {before}text{after}"])
@@ -116,7 +157,10 @@ def edit_text(rng: Random) -> Rule:
     edits: list[tuple[str, Callable[[list[str]], list[str]]]] = [
         (f"Replace {old} by {new}", lambda words: [new if word == old else word for word in words]),
         (f"Delete the word {old}", lambda words: [word for word in words if word != old]),
-        (f"Put {new} after {old}", lambda words: [part for word in words for part in ([word, new] if word == old else [word])]),
+        (
+            f"Put {new} after {old}",
+            lambda words: [part for word in words for part in ([word, new] if word == old else [word])],
+        ),
         (f"Delete the {name} word", lambda words: words[: spot - 1] + words[spot:]),
         ("Delete the last word", lambda words: words[:-1]),
         (f"Write the word {old} in capitals", lambda words: [word.upper() if word == old else word for word in words]),
@@ -143,14 +187,18 @@ def list_order(rng: Random) -> Rule:
     """Sort, reverse, dedupe, take from or count a short list."""
     glue = rng.choice([", ", " ", "\n", ";", " | "])
     operations: list[tuple[list[str], Callable[[list[str]], list[str]]]] = [
-        (["Sort the words", "Sort alphabetically"], sorted), (["Reverse the list", "Write the list backwards"], lambda items: items[::-1]),
+        (["Sort the words", "Sort alphabetically"], sorted), (["Reverse the list", "Write the list backwards"],
+            lambda items: items[::-1]),
         (["Remove duplicates", "Keep each item once"], lambda items: list(dict.fromkeys(items))),
         (["Give the first item"], lambda items: items[:1]), (["Give the last item"], lambda items: items[-1:]),
         (["Sort the items from z to a"], lambda items: sorted(items, reverse=True)),
-        (["Give every item but the first"], lambda items: items[1:]), (["Count the items"], lambda items: [str(len(items))]),
+        (["Give every item but the first"], lambda items: items[1:]),
+        (["Count the items"], lambda items: [str(len(items))]),
     ]  # fmt: skip
     wordings, change = rng.choice(operations)
-    kind = rng.choice([val.noun, val.first_name, val.city, lambda rng: str(rng.randint(1, 99)).zfill(2), val.pseudo_word])
+    kind = rng.choice(
+        [val.noun, val.first_name, val.city, lambda rng: str(rng.randint(1, 99)).zfill(2), val.pseudo_word]
+    )
 
     def draw(rng: Random) -> Pair:
         items = [kind(rng) for _ in range(rng.randint(2, 5))]
@@ -164,25 +212,31 @@ def list_order(rng: Random) -> Rule:
 def path_part(rng: Random) -> Rule:
     """The name, stem, extension or parent of a path, or a changed extension."""
     other = rng.choice(lex.EXTENSIONS)
-    parts: list[tuple[str, Callable[[str, str, str], str]]] = [
-        ("Give the file name", lambda folder, stem, ending: f"{stem}.{ending}"), ("Give the extension", lambda folder, stem, ending: ending),
-        ("Give the folder", lambda folder, stem, ending: folder), ("Give the file name without extension", lambda folder, stem, ending: stem),
-        (f"Change the extension to {other}", lambda folder, stem, ending: f"{folder}/{stem}.{other}"),
-    ]  # fmt: skip
+    parts: list[tuple[str, Callable[[PurePosixPath], str]]] = [
+        ("Give the file name", lambda path: path.name),
+        ("Give the extension", lambda path: path.suffix[1:]),
+        ("Give the folder", lambda path: str(path.parent)),
+        ("Give the file name without extension", lambda path: path.stem),
+        (f"Change the extension to {other}", lambda path: str(path.with_suffix(f".{other}"))),
+    ]
     told, change = rng.choice(parts)
 
     def draw(rng: Random) -> Pair:
-        folders = [rng.choice(lex.FOLDERS) if rng.random() < 0.7 else val.pseudo_word(rng) for _ in range(rng.randint(1, 4))]
-        folder, (stem, ending) = "/" + "/".join(folders), val.filename(rng).rsplit(".", 1)
-        return f"{folder}/{stem}.{ending}", change(folder, stem, ending)
+        folders = [
+            rng.choice(lex.FOLDERS) if rng.random() < 0.7 else val.pseudo_word(rng) for _ in range(rng.randint(1, 4))
+        ]
+        path = PurePosixPath("/", *folders, val.filename(rng))
+        return str(path), change(path)
 
     return Rule(told, draw)
 
 
 def person_name(rng: Random) -> Rule:
+    """A name from one order and form to another."""
     forms: dict[str, Callable[[str, str], str]] = {
         "First Last": lambda first, last: f"{first} {last}", "Last, First": lambda first, last: f"{last}, {first}",
-        "F. Last": lambda first, last: f"{first[0]}. {last}", "first.last": lambda first, last: f"{first}.{last}".lower(),
+        "F. Last": lambda first, last: f"{first[0]}. {last}", "first.last": lambda first,
+        last: f"{first}.{last}".lower(),
         "LAST First": lambda first, last: f"{last.upper()} {first}", "FL": lambda first, last: first[0] + last[0],
         "flast": lambda first, last: (first[0] + last).lower(),
     }  # fmt: skip
@@ -202,7 +256,14 @@ def mask_text(rng: Random) -> Rule:
     told = f"Replace every digit by {mark}" if every else f"Replace every number by {mark}"
 
     def draw(rng: Random) -> Pair:
-        parts = [val.sentence(rng).split()[0], val.integer(rng), val.noun(rng), val.code(rng), val.noun(rng), val.clock(rng)]
+        parts = [
+            val.sentence(rng).split()[0],
+            val.integer(rng),
+            val.noun(rng),
+            val.code(rng),
+            val.noun(rng),
+            val.clock(rng),
+        ]
         chosen = rng.sample(parts, rng.randint(3, 6))
         text, out = " ".join(chosen), []
         for position, char in enumerate(text):

@@ -9,7 +9,7 @@ def _words(text: str) -> dict[str, list[str]]:
 
 
 TOPICS: Final = _words("""
-sport: football, tennis, goal, referee, championship, coach, marathon, stadium, league, sprint, medal, striker, tournament
+sport: football, tennis, goal, referee, championship, coach,marathon,stadium, league, sprint, medal, striker,tournament
 weather: rain, snow, forecast, storm, sunny, cloudy, humidity, thunder, wind, frost, drizzle, hail, heatwave
 music: melody, concert, guitar, singer, album, orchestra, chorus, drummer, rhythm, lyrics, piano, symphony
 food: recipe, dinner, soup, salad, oven, flavour, restaurant, chef, spices, dessert, breakfast, sauce, bread
@@ -81,16 +81,37 @@ explain: explain, why does, what does it mean, help me understand, describe
 """)
 
 TOPIC_SENTENCES: Final = [
-    "I wanted to ask about the {0}.", "there is something about {0} here", "We talked about {0} and {1} yesterday.",
-    "The {0} was mentioned by {name}.", "{name} wrote: {0}, then {1}", "My question concerns {0}", "{0} again, and also {1}",
-    "news on {0}: {adj} {noun} in {city}", "A report on the {0} from {city}", "Can somebody look at {0}?", "{0}",
-    "The {adj} {noun} has to do with {0} and {1}.", "hello, {0} please, {name}", "Notes: {noun}, {0}, {noun2}, {1}.",
-    "After the {noun} in {city}, {0} came up.", "I keep thinking about {0}", "Everyone at the {noun} spoke of {0}.",
-    "{name} from {city} has a problem with {0}", "it is all {0} and {1} these days", "Regarding {0}: see the {adj} {noun}.",
+    "I wanted to ask about the {0}.",
+    "there is something about {0} here",
+    "We talked about {0} and {1} yesterday.",
+    "The {0} was mentioned by {name}.",
+    "{name} wrote: {0}, then {1}",
+    "My question concerns {0}",
+    "{0} again, and also {1}",
+    "news on {0}: {adj} {noun} in {city}",
+    "A report on the {0} from {city}",
+    "Can somebody look at {0}?",
+    "{0}",
+    "The {adj} {noun} has to do with {0} and {1}.",
+    "hello, {0} please, {name}",
+    "Notes: {noun}, {0}, {noun2}, {1}.",
+    "After the {noun} in {city}, {0} came up.",
+    "I keep thinking about {0}",
+    "Everyone at the {noun} spoke of {0}.",
+    "{name} from {city} has a problem with {0}",
+    "it is all {0} and {1} these days",
+    "Regarding {0}: see the {adj} {noun}.",
 ]
 
 ACTION_SENTENCES: Final = [
-    "{0} the {noun}", "please {0} the {adj} {noun}", "can you {0} the {noun} for {name}?", "I want to {0} a {noun} in {city}",
-    "{0} {noun} and {noun2}", "hey, {0} the {noun} now", "could you {0} my {noun}", "{name} needs to {0} the {noun}",
-    "I would like you to {0} the {adj} {noun}", "we should {0} that {noun} in {city}",
+    "{0} the {noun}",
+    "please {0} the {adj} {noun}",
+    "can you {0} the {noun} for {name}?",
+    "I want to {0} a {noun} in {city}",
+    "{0} {noun} and {noun2}",
+    "hey, {0} the {noun} now",
+    "could you {0} my {noun}",
+    "{name} needs to {0} the {noun}",
+    "I would like you to {0} the {adj} {noun}",
+    "we should {0} that {noun} in {city}",
 ]

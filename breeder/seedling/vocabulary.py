@@ -40,7 +40,7 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
 
 def wrap_tokenizer(tokenizer: Tokenizer, max_positions: int) -> PreTrainedTokenizerFast:
     """The transformers form, with the chat template."""
-    wrapped = PreTrainedTokenizerFast(
+    wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         tokenizer_object=tokenizer,
         pad_token=PAD,
         eos_token=END,
@@ -53,6 +53,7 @@ def wrap_tokenizer(tokenizer: Tokenizer, max_positions: int) -> PreTrainedTokeni
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
+    """Read `tokenizer.json` of a folder."""
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 

@@ -54,7 +54,6 @@ class Decoder:
             yield from self._pieces(task, cancelled, tally)
         except DecodeAbortedError:
             tally.reason = FinishReason.CANCELLED
-            self._reset()
         except EngineError:
             self._reset()
             raise

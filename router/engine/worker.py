@@ -18,6 +18,7 @@ from registry.errors import EngineError
 from router.engine.protocol import EngineFileError
 
 EXIT_BAD_FILE = 65
+STDIN = 0
 
 
 def main() -> int:
@@ -73,14 +74,16 @@ def _harden() -> None:
     """Leave no core of a user's prompts, start no debugger on an abort, and outlive no parent."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ["GGML_NO_BACKTRACE"] = "1"
-    mode = os.fstat(sys.stdin.fileno()).st_mode
+    mode = os.fstat(STDIN).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
     # Not PR_SET_PDEATHSIG: that fires when the thread that forked ends, and a supervisor may run in any thread.
-    sys.stdin.buffer.read()
+    # Not sys.stdin: its lock, held by a waiting daemon thread, aborts an interpreter that ends.
+    while os.read(STDIN, 4096):
+        pass
     os._exit(0)
 
 

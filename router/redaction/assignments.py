@@ -1,7 +1,7 @@
 """Secrets that only the name beside them gives away: `DB_PASSWORD=...`, `"api_key": "..."`, `the token is ...`.
 
-Tuned for recall: masking is undone in the answer, so a false finding costs little. Names that only look like secrets (`max_tokens`,
-`public_key`, `tokenizer`) and values that are code, templates or plain words are left.
+Tuned for recall: masking is undone in the answer, so a false finding costs little. Names that only look like secrets
+(`max_tokens`, `public_key`, `tokenizer`) and values that are code, templates or plain words are left.
 """
 
 from __future__ import annotations
@@ -15,40 +15,49 @@ from router.redaction.spans import Span, ascii_lower, merge
 
 _LITERALS: Final = ("pass", "pwd", "secret", "token", "credential", "key")
 _HEAD_SIZE: Final = 24
+_SHORTEST_VALUE: Final = 4
+_LONG: Final = 16
+_FLAGS: Final = re.IGNORECASE | re.ASCII
 
 # The first characters of a value are judged; a secret is then followed to its end.
 _ASSIGNMENT: Final = re.compile(
     r"(?P<word>pass(?:w(?:or)?d|phrase|code)?|pwd|secret|token|credential|key)(?P<tail>[\w.-]{0,40})"
     r"""(?:\\{0,3}["'`])?\]?(?:[ \t]{1,4}string\b)?"""
-    r"(?:[ \t]{0,16}(?:[.?+]=|:{0,3}=>?|:|>|\|\||,)\s{0,24}|[ \t]{1,4}(?:is|was)[ \t]{1,4}:?[ \t]{0,4})"
+    r"(?:[ \t]{0,16}(?:[.?+]=|:{0,3}=>?|:|\|\|)[ \t]{0,16}|[ \t]{1,4}(?:is|was)[ \t]{1,4}:?[ \t]{0,4}"
+    r"""|>\s{0,24}|,[ \t]{0,8}(?=\\{0,3}["'`]))"""
     r"""(?:(?P<quote>\\{0,3}["'`])(?P<quoted>(?:(?!(?P=quote))(?:\\.|[^\n\\])){4,128})"""
-    r"""|(?P<bare>[^\s"'`\\,;<>()\[\]{}&|=]{4,128}))""",
-    re.IGNORECASE,
+    r"""|(?P<bare>(?!=)[^\s"'`\\,;<>()\[\]{}&|]{4,128}))""",
+    _FLAGS,
 )
 _REST: Final = re.compile(r"""[^\s"'`\\,;<>()\[\]{}&|]*+""")
 
 _STRONG_KEY: Final = re.compile(
-    r"(?:api|access|secret|private|auth|signing|encryption|account|licen[cs]e|master|service|shared|storage|client|app|session|webhook"
-    r"|subscription|consumer|deploy|admin)[-_. ]?\Z",
-    re.IGNORECASE,
+    r"(?:access|account|admin|api|app|auth|client|consumer|deploy|encryption|licen[cs]e|master|private|secret|service"
+    r"|session|shared|signing|storage|subscription|webhook)[-_. ]?\Z",
+    _FLAGS,
 )
 _HARMLESS_KEY: Final = re.compile(
-    r"(?:public|pub|cache|primary|foreign|sort|partition|group|idempotency|dedup\w*|index|bucket|row|key)[-_. ]?\Z", re.IGNORECASE
+    r"(?:bucket|cache|dedup\w*|foreign|group|idempotency|index|key|partition|primary|pub|public|row|sort)[-_. ]?\Z",
+    _FLAGS,
 )
 _HARMLESS_TAIL: Final = re.compile(
-    r"[-_.]?(?:name|type|kind|count|num|ur[li]|path|file(?:name)?|dir|len(?:gth)?|size|limit|max|min|ttl|expir\w*|expires?_?\w*|hash|sha\d*|digest|index"
-    r"|label|field|input|prompt|hint|help|regex|pattern|format|policy|map|usage|price|cost|budget|rate|at|env|var|ref|arn|version|message|error|title)s?\Z",
-    re.IGNORECASE,
+    r"[-_.]?(?:arn|at|budget|cost|count|digest|dir|env|error|expir\w*|field|file(?:name)?|format|hash|help|hint|index"
+    r"|input|kind|label|len(?:gth)?|limit|map|max|message|min|name|num|path|pattern|policy|price|prompt|rate|ref|regex"
+    r"|sha\d*|size|title|ttl|type|ur[li]|usage|var|version)s?\Z",
+    _FLAGS,
 )
-_TEMPLATE: Final = re.compile(r"[$<{]|%[({]|\[?redacted|x{4,}|\*{3,}|\.{3}|(?:your|my|some|the|insert|enter|put|change|replace|example|dummy|todo)[-_ ]", re.IGNORECASE)
-_CALL: Final = re.compile(r"[A-Za-z_][\w.]*[(\[].*", re.ASCII)
+_HARMLESS_VALUE: Final = re.compile(
+    r"[$<{]|%[({]|\[?redacted|x{4,}|\*{3,}|\.{3}"
+    r"|(?:change|dummy|enter|example|insert|my|put|replace|some|the|todo|your)[-_ ]"
+    r"|(?:md|sha)[0-9]+[-:=]"  # a checksum
+    r"|[a-z_][\w.]*[(\[]"  # a call or an item
+    r"|(?:changeme|false|none|null|optional|passwd|password|required|secret|string|text|token|true|undefined)\Z",
+    _FLAGS,
+)
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(?:(?:\??\.|::|->)[A-Za-z_]\w*)+", re.ASCII)
-_STOP_WORDS: Final = frozenset(
-    ("string", "password", "passwd", "secret", "token", "none", "null", "true", "false", "undefined", "text", "required", "optional", "changeme")
-)
-_PIECE: Final = re.compile(r"[A-Za-z0-9]+")
-_HASH_OR_UUID: Final = re.compile(r"[0-9a-f]{32,128}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]{15,}", re.IGNORECASE)
-_CHECKSUM: Final = re.compile(r"(?:sha|md)[0-9]+[-:=]", re.IGNORECASE)
+_NO_WORD: Final = re.compile(r"[0-9!@#$%^&*?]")
+_PIECE: Final = re.compile(r"[A-Za-z0-9]{6,}")
+_HASH_OR_ID: Final = re.compile(r"[0-9a-f]{32,128}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]{15,}", _FLAGS)
 
 
 class Assignments:
@@ -56,20 +65,7 @@ class Assignments:
 
     def find(self, text: str) -> list[Span]:
         """Return the values, without quotes, that look like secrets."""
-        return merge(self._values(text))
-
-    def _values(self, text: str) -> Iterator[Span]:
-        lower = ascii_lower(text)
-        for literal in _LITERALS:
-            position = lower.find(literal)
-            while position >= 0:
-                end = position + 1
-                if (found := _ASSIGNMENT.match(text, position)) and _holds_secret(text, found):
-                    group = "quoted" if found["quote"] else "bare"
-                    rest = _REST.match(text, found.end(group))
-                    end = rest.end() if rest else found.end(group)
-                    yield Span(found.start(group), end, "SECRET", f"{literal}-assignment")
-                position = lower.find(literal, end)
+        return merge(_values(text))
 
 
 def promises_secret(name: str) -> bool:
@@ -78,23 +74,39 @@ def promises_secret(name: str) -> bool:
     return any(literal in lower for literal in (*_LITERALS, "authorization"))
 
 
+def looks_random(value: str, length: int) -> bool:
+    """Tell whether a value of at least `length` characters has a piece that no word or number explains."""
+    return len(value) >= length and any(_is_mixed(piece) for piece in _PIECE.findall(value))
+
+
+def _values(text: str) -> Iterator[Span]:
+    lower = ascii_lower(text)
+    for literal in _LITERALS:
+        position = lower.find(literal)
+        while position >= 0:
+            end = position + 1
+            if (found := _ASSIGNMENT.match(text, position)) and _holds_secret(text, found):
+                group = "quoted" if found["quote"] else "bare"
+                rest = _REST.match(text, found.end(group))
+                end = rest.end() if rest else found.end(group)
+                yield Span(found.start(group), end, "SECRET", f"{literal}-assignment")
+            position = lower.find(literal, end)
+
+
 def _holds_secret(text: str, found: re.Match[str]) -> bool:
     word, tail = found["word"].lower(), found["tail"]
     head = text[max(0, found.start() - _HEAD_SIZE) : found.start()]
     value = found["quoted"] or found["bare"].rstrip(".:!?")
-    if _continues(head, found["word"], tail) or _HARMLESS_TAIL.fullmatch(tail) or _is_harmless(value):
+    if len(value) < _SHORTEST_VALUE or _HARMLESS_VALUE.match(value):
+        return False
+    if _continues(head, found["word"], tail) or _HARMLESS_TAIL.fullmatch(tail):
         return False
     if word.startswith(("pass", "pwd")):
-        literal = bool(found["quote"]) or found["word"].isupper()
-        return _is_password(value, exact=not tail.strip("0123456789_"), literal=literal)
+        written = bool(found["quote"]) or found["word"].isupper()
+        return _is_password(value, exact=not tail.strip("0123456789_"), written=written)
     if word != "key" or _STRONG_KEY.search(head):
-        return looks_random(value, 8) or bool(_HASH_OR_UUID.fullmatch(value))
-    return looks_random(value, 16) and not _HASH_OR_UUID.fullmatch(value) and not _HARMLESS_KEY.search(head)
-
-
-def _is_harmless(value: str) -> bool:
-    """Tell whether a value is a template, a stop word, a checksum or a call."""
-    return len(value) < 4 or value.lower() in _STOP_WORDS or any(rule.match(value) for rule in (_TEMPLATE, _CHECKSUM, _CALL))  # noqa: PLR2004
+        return looks_random(value, 8) or bool(_HASH_OR_ID.fullmatch(value))
+    return looks_random(value, _LONG) and not _HASH_OR_ID.fullmatch(value) and not _HARMLESS_KEY.search(head)
 
 
 def _continues(head: str, word: str, tail: str) -> bool:
@@ -106,24 +118,19 @@ def _continues(head: str, word: str, tail: str) -> bool:
     return glued and (word.lower() == "pass" or (word.lower() == "key" and not _STRONG_KEY.search(head)))
 
 
-def _is_password(value: str, *, exact: bool, literal: bool) -> bool:
-    """Judge the value of a password: any word will do where it is written as a literal."""
+def _is_password(value: str, *, exact: bool, written: bool) -> bool:
+    """Judge a value by how its name ends (`exact`: with the word itself) and whether it is `written` as a literal."""
     if _PATH.fullmatch(value):
         return False
-    if " " in value:
-        return looks_random(value, 6)
-    if any(letter.isdigit() or letter in "!@#$%^&*?" for letter in value):
-        return exact or looks_random(value, 6)
-    return exact and literal
-
-
-def looks_random(value: str, length: int) -> bool:
-    """Tell whether a value of at least `length` has a piece that no word or number explains."""
-    return len(value) >= length and any(_is_mixed(piece) for piece in _PIECE.findall(value))
+    if " " not in value and exact:
+        return written or bool(_NO_WORD.search(value))
+    return looks_random(value, _SHORTEST_VALUE)
 
 
 def _is_mixed(piece: str) -> bool:
-    """Tell whether letters and digits, or cases, alternate more often than in `Version12` or `camelCase`."""
+    """Tell whether letters, digits and cases alternate more often than in `Version12` or `camelCase`."""
     kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" for c in piece]
     changes = sum(a != b for a, b in pairwise(kinds) if (a, b) != ("u", "l"))
-    return len(piece) >= 6 and ("d" in kinds and changes >= 2 or changes * 5 >= len(piece) and len(piece) >= 16)  # noqa: PLR2004
+    if "d" in kinds:
+        return changes > 1
+    return len(piece) >= _LONG and changes * 5 >= len(piece)

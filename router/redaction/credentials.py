@@ -6,7 +6,6 @@ Every search starts at a literal and is bounded or moves forward only, so that n
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -17,17 +16,18 @@ _KEY_MARK: Final = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: B
 _BREAK: Final = r"(?:\s|\\+[nr])"
 # What follows the BEGIN of a block that was cut off: armour headers and long runs of base64.
 _KEY_BODY: Final = re.compile(
-    rf"(?:\s*+[A-Z][A-Za-z-]{{2,20}}: [^\n\\]{{1,100}})*+(?:{_BREAK}*+[A-Za-z0-9+/=]{{16,}}+(?:{_BREAK}++[A-Za-z0-9+/]{{1,15}}={{0,2}}$)?)*+",
+    rf"(?:\s*+[A-Z][A-Za-z-]{{2,20}}: [^\n\\]{{1,100}})*+"
+    rf"(?:{_BREAK}*+[A-Za-z0-9+/=]{{16,}}+(?:{_BREAK}++[A-Za-z0-9+/]{{1,15}}={{0,2}}$)?)*+",
     re.MULTILINE,
 )
 
 _HEADER: Final = re.compile(
     r"""authorization[\\"'`]{0,4}[ \t]{0,8}[:=,][ \t]{0,8}[\\"'`]{0,4}[ \t]{0,8}"""
     r"""(?:(?:bearer|basic|token|apikey|digest)[ \t]+)?+([^\s"'`\\<>${},;]{6,}+)""",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _BEARER: Final = re.compile(r"bearer(?:[ \t]{1,4}|%20)([\w.~+/-]{12,}+=*)", re.IGNORECASE | re.ASCII)
-_BASIC: Final = re.compile(r"basic(?:[ \t]{1,4}|%20)([A-Za-z0-9+/]{6,}+={0,2})", re.IGNORECASE)
+_BASIC: Final = re.compile(r"basic(?:[ \t]{1,4}|%20)([A-Za-z0-9+/]{6,}+={0,2})", re.IGNORECASE | re.ASCII)
 _RANDOM: Final = re.compile(r"(?=\D*[0-9])(?=[^A-Za-z]*[A-Za-z])")
 
 # Hosts may follow several @ signs: all but the last belong to the password.
@@ -36,12 +36,11 @@ _TEMPLATE: Final = re.compile(r"\$?(?:\w*|\{.*\}|\(.*\))(?<=[$})])|\$\w+|%\w*%?|
 _LONE_TOKEN: Final = re.compile(r"(?=\D*[0-9])[\w.~-]{16,}", re.ASCII)
 
 
-
 def _is_basic(value: str) -> bool:
     """Tell whether a value is base64 of `user:password`."""
     try:
         return b":" in base64.b64decode(value, validate=True)
-    except binascii.Error:
+    except ValueError:
         return False
 
 
@@ -95,15 +94,18 @@ class AuthorizationHeaders:
 
 
 class UrlCredentials:
-    """Finds the `user:password` of `scheme://user:password@host`."""
+    """Finds the user and password of `scheme://user:password@host`."""
 
     def find(self, text: str) -> Iterator[Span]:
-        """Yield user and password together, or a lone token before the @; templates such as `${PASSWORD}` are left."""
+        """Yield user and password, or a lone token before the @; templates such as `${PASSWORD}` are left."""
         for match in _USERINFO.finditer(text):
             user, colon, password = match[1].partition(":")
-            secret = bool(password) and not _TEMPLATE.fullmatch(password) if colon else bool(_LONE_TOKEN.fullmatch(user))
-            if secret:
-                yield Span(match.start(1), match.end(1), "SECRET", "url-credentials")
+            at, end = match.start(1) + len(user), match.end(1)
+            secret = bool(password) and not _TEMPLATE.fullmatch(password) if colon else _LONE_TOKEN.fullmatch(user)
+            if secret and user:
+                yield Span(match.start(1), at, "SECRET", "url-user")
+            if secret and password:
+                yield Span(at + 1, end, "SECRET", "url-password")
 
 
 def _key_block(start: int, end: int) -> Span:
@@ -113,4 +115,3 @@ def _key_block(start: int, end: int) -> Span:
 def _end_of_body(text: str, start: int) -> int:
     body = _KEY_BODY.match(text, start)
     return body.end() if body else start
-

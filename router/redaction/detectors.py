@@ -25,11 +25,15 @@ class PatternRule:
 
     def __init__(self, type_name: str, pattern: str) -> None:
         if not TYPE_NAME.fullmatch(type_name):
-            raise ConfigError(f"redaction rule {type_name!r}: a type name is 2 to 24 capital letters, for example CUSTOMER")
+            raise ConfigError(
+                f"redaction rule {type_name!r}: a type name is 2 to 24 capital letters, for example CUSTOMER"
+            )
         try:
             self._pattern = re.compile(pattern)
         except re.error as error:
-            raise ConfigError(f"redaction rule {type_name}: {pattern!r} is not a regular expression ({error}); correct it") from error
+            raise ConfigError(
+                f"redaction rule {type_name}: {pattern!r} is not a regular expression ({error}); correct it"
+            ) from error
         self._type = type_name
 
     def find(self, text: str) -> Iterator[Span]:

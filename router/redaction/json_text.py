@@ -15,9 +15,12 @@ import orjson
 
 from registry.errors import RedactionError
 
-_TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9][0-9.eE+-]*+', re.DOTALL)
+# Strings, and whole numbers long enough to be an id or a card; not the many short numbers and fractions of data.
+_TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(?<![0-9.eE+-])[0-9]{5,}+(?![.eE])', re.DOTALL)
 _COLON: Final = re.compile(r"\s*:")
-_UNIT: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL)
+_UNIT: Final = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +127,7 @@ def _edit_key(name: object, editor: Editor) -> str:
 
 
 def _not_json(value: object) -> RedactionError:
-    return RedactionError(f"a value of type {type(value).__name__} cannot be inspected for secrets; send JSON: text, numbers, lists and objects")
+    kind = type(value).__name__
+    return RedactionError(
+        f"a value of type {kind} cannot be inspected for secrets; send text, numbers, lists and objects"
+    )

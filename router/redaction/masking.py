@@ -1,15 +1,18 @@
 """Masks findings with placeholders (`PIIEMAIL1`, `SECRET2`) and puts the values back into answers.
 
-A finding is widened to whole words, and a text's own words that look like a placeholder in use are masked too, so restoring what was
-masked always gives the original. Values live in memory only and are never shown by repr.
+A finding is widened to whole words, and a text's own words that look like a placeholder in use are masked too, so
+restoring what was masked always gives the original. Values live in memory only and are never shown by repr.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
+
+from typing_extensions import override
 
 from registry.errors import RedactionError
 from router.redaction.assignments import promises_secret
@@ -18,7 +21,8 @@ from router.redaction.json_text import Edit, apply, edit_leaf, edit_value, escap
 from router.redaction.placeholders import BOUNDARY, StreamRestorer, Vocabulary, restorations
 from router.redaction.spans import Detector, Span, find_spans, merge
 
-_OWN_WORD: Final = "own-word"
+_SECRET: Final = "SECRET"  # noqa: S105 - the name of a type
+_SHORTEST_TELLING: Final = 6
 
 
 class Masker:
@@ -30,9 +34,11 @@ class Masker:
         self._values: dict[str, str] = {}
         self._placeholders: dict[str, str] = {}
         self._reserved: set[str] = set()
+        self._telling: set[str] = set()
         self._last: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
 
+    @override
     def __repr__(self) -> str:
         return f"Masker(counts={self.counts})"
 
@@ -48,8 +54,8 @@ class Masker:
     def mask_json(self, value: object) -> object:
         """Return a JSON value with every string masked: keys, values, and JSON inside strings, which stays JSON.
 
-        `restore_json` is the inverse, but for a finding in a bare number of such inner JSON: it becomes a string. Numbers of `value`
-        itself are left. Raise RedactionError for what is not JSON.
+        `restore_json` is the inverse, but for a finding in a bare number of such inner JSON: it becomes a string.
+        Numbers of `value` itself are left. Raise RedactionError for what is not JSON.
         """
         return edit_value(value, self._masking)
 
@@ -78,37 +84,43 @@ class Masker:
         return {placeholder: escape(value) for placeholder, value in self._values.items()}
 
     def _masking(self, text: str, key: str) -> Iterator[Edit]:
-        for span in self._marked(text, key):
+        words = [Span(word.start(), word.end(), word[1].upper(), "own-word") for word in self._vocabulary.find(text)]
+        for span in merge([*words, *self._findings(text, key)]):
             value = text[span.start : span.end]
-            if span.detector == _OWN_WORD and value.upper() not in self._values:
+            own = self._vocabulary.is_word(value)
+            if own and value.upper() not in self._values:
                 self._reserved.add(value.upper())
-                continue
-            known = value in self._placeholders
-            yield Edit(span.start, span.end, self._placeholder(span.type, value))
-            if not known and span.detector != _OWN_WORD:
-                self._counts[span.type] += 1
-
-    def _marked(self, text: str, key: str) -> list[Span]:
-        """Return findings and the text's own placeholder-like words, in order; a finding that is such a word is none."""
-        words = [Span(word.start(), word.end(), word[0].upper().rstrip("0123456789"), _OWN_WORD) for word in self._vocabulary.find(text)]
-        own = {(word.start, word.end) for word in words}
-        findings = _widened(text, self._findings(text, key))
-        return merge([*words, *(span for span in findings if (span.start, span.end) not in own)])
+            else:
+                yield Edit(span.start, span.end, self._placeholder(span.type, value, own=own))
 
     def _findings(self, text: str, key: str) -> list[Span]:
+        """Return what must go from a text that is the value of `key`, ordered, disjoint and whole words."""
         spans = find_spans(text, self._detectors)
         if promises_secret(key):
             opening = f'{key}="'
             named = find_spans(f'{opening}{text}"', self._detectors)
-            spans = merge([*spans, *_moved(named, -len(opening), len(text))])
+            spans += _moved(named, -len(opening), len(text))
         for span in spans:
             if span.type not in self._vocabulary.types:
-                raise RedactionError(f"a detector found type {span.type}, which this redactor does not know; add it to the redactor's types")
-        return spans
+                message = f"a detector found type {span.type}, which was not declared; add it to the redactor's types"
+                raise RedactionError(message)
+        return _widened(text, merge([*spans, *self._seen(text, spans)]))
 
-    def _placeholder(self, type_name: str, value: str) -> str:
+    def _seen(self, text: str, spans: Iterable[Span]) -> Iterator[Span]:
+        """Yield known secrets wherever else they stand: an answer repeats them without what first gave them away."""
+        found = {text[span.start : span.end] for span in spans if span.type == _SECRET}
+        for value in self._telling | {value for value in found if _is_telling(value)}:
+            start = text.find(value)
+            while start >= 0:
+                yield Span(start, start + len(value), _SECRET, "seen-before")
+                start = text.find(value, start + len(value))
+
+    def _placeholder(self, type_name: str, value: str, *, own: bool) -> str:
         if value in self._placeholders:
             return self._placeholders[value]
+        if not own:
+            self._counts[type_name] += 1
+            self._telling |= {value} if type_name == _SECRET and _is_telling(value) else set()
         placeholder = ""
         while not placeholder or placeholder in self._reserved:
             self._last[type_name] += 1
@@ -116,6 +128,11 @@ class Masker:
         self._placeholders[value] = placeholder
         self._values[placeholder] = value
         return placeholder
+
+
+def _is_telling(value: str) -> bool:
+    """Tell whether a secret may be looked for by itself: it is no common word such as the password `postgres`."""
+    return len(value) >= _SHORTEST_TELLING and not re.sub("[_-]", "", value).isalpha()
 
 
 def _moved(spans: Iterable[Span], offset: int, length: int) -> Iterator[Span]:
@@ -127,7 +144,7 @@ def _moved(spans: Iterable[Span], offset: int, length: int) -> Iterator[Span]:
 
 
 def _widened(text: str, spans: Iterable[Span]) -> list[Span]:
-    """Widen ordered spans until no ASCII letter or digit touches them, so that a placeholder in their place is one word."""
+    """Widen ordered spans until no ASCII letter or digit touches them: a placeholder in their place is one word."""
     widened: list[Span] = []
     floor = 0
     for span in spans:

@@ -36,7 +36,12 @@ class Emails:
         while at >= 0:
             start = _start_of_local(text, end, at)
             domain = _DOMAIN.match(text, at + 1)
-            if domain and start < at and text[start:at] != "git" and not _IN_URL.search(text[max(end, start - 512) : start]):
+            if (
+                domain
+                and start < at
+                and text[start:at] != "git"
+                and not _IN_URL.search(text[max(end, start - 512) : start])
+            ):
                 end = domain.end()
                 yield Span(start, end, "PIIEMAIL", "email")
             at = text.find("@", at + 1)

@@ -10,26 +10,29 @@ from router.redaction.json_text import Edit, apply
 from router.redaction.spans import END, WORD_START, ascii_lower
 
 BOUNDARY: Final = re.compile(WORD_START)
-# How much text before a word decides whether it is a word of its own, and where in a run of letters and digits it may begin.
+# How much text before a word decides whether it is one, and where in a run of letters and digits it may begin.
 _CONTEXT: Final = len(r"\u003c")
 _OFFSETS: Final = (0, len("n"), len("u003c"))
 
 
 class Vocabulary:
-    """The shape of placeholders: one of the types in any letter case, an ordinal from 1, nothing glued to either side."""
+    """The shape of placeholders: a type in any letter case, an ordinal from 1, nothing glued to either side."""
 
     def __init__(self, types: Iterable[str]) -> None:
         self.types = frozenset(types)
         self._literals = tuple(sorted(name.lower() for name in self.types))
-        self._word = re.compile(rf"{WORD_START}(?i:{'|'.join(self._literals)})[1-9][0-9]*{END}", re.ASCII)
+        self._word = re.compile(rf"{WORD_START}((?i:{'|'.join(self._literals)}))[1-9][0-9]*{END}", re.ASCII)
+
+    def is_word(self, text: str) -> bool:
+        """Tell whether a text is one word of this shape."""
+        return self._word.fullmatch(text) is not None
 
     def find(self, text: str) -> list[re.Match[str]]:
-        """Return every word of this shape, in order."""
+        """Return every word of this shape, in order; its first group is the type."""
         # Searching a literal in lowered text is 20 times as fast as a pattern that ignores case.
         lower = ascii_lower(text)
-        if not any(literal in lower for literal in self._literals):
-            return []
-        return list(self._word.finditer(text))
+        found = [self._word.match(text, start) for literal in self._literals for start in _positions(lower, literal)]
+        return sorted((word for word in found if word), key=lambda word: word.start())
 
 
 def restorations(text: str, vocabulary: Vocabulary, values: Mapping[str, str]) -> Iterator[Edit]:
@@ -70,10 +73,18 @@ class StreamRestorer:
 
     def _held_from(self, text: str, begin: int) -> int:
         """Return where the words that may go on begin: the start of a placeholder that ends the text, else its end."""
-        start, floor = len(text), max(begin, len(text) - self._longest - _CONTEXT)
+        start, floor = len(text), max(0, len(text) - self._longest - _CONTEXT)
         while start > floor and text[start - 1].isascii() and text[start - 1].isalnum():
             start -= 1
         for candidate in (start + offset for offset in _OFFSETS):
-            if text[candidate:].upper() in self._prefixes and BOUNDARY.match(text, candidate):
+            held = candidate >= begin and text[candidate:].upper() in self._prefixes
+            if held and BOUNDARY.match(text, candidate):
                 return candidate
         return len(text)
+
+
+def _positions(text: str, literal: str) -> Iterator[int]:
+    start = text.find(literal)
+    while start >= 0:
+        yield start
+        start = text.find(literal, start + 1)

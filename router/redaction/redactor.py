@@ -17,10 +17,25 @@ from router.redaction.spans import Detector, find_spans
 
 # Content parts of the OpenAI and Anthropic dialects whose payload is no text.
 _OPAQUE_PARTS: Final = frozenset(
-    ("image", "image_url", "image_file", "input_image", "audio", "input_audio", "file", "input_file", "document", "video", "video_url")
-    + ("computer_screenshot", "image_generation_call")
+    {
+        "audio",
+        "computer_screenshot",
+        "document",
+        "file",
+        "image",
+        "image_file",
+        "image_generation_call",
+        "image_url",
+        "input_audio",
+        "input_file",
+        "input_image",
+        "video",
+        "video_url",
+    }
 )
-_DATA_URL: Final = re.compile(r"data:(?:[\w.+-]{1,40}/[\w.+-]{1,80})?+(?:;[\w.+=-]{1,80}){0,4};base64,[A-Za-z0-9+/_-]{16}", re.ASCII)
+_DATA_URL: Final = re.compile(
+    r"data:(?:[\w.+-]{1,40}/[\w.+-]{1,80})?+(?:;[\w.+=-]{1,80}){0,4};base64,[A-Za-z0-9+/_-]{16}", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +74,15 @@ class RuleRedactor(Redactor):
                 _refuse_opaque(body)
             masked = cast("dict[str, object]", masker.mask_json(body))
         except RecursionError:
-            raise RedactionError("the request is nested too deeply to be inspected for secrets; send it flatter") from None
+            raise RedactionError(
+                "the request is nested too deeply to be inspected for secrets; send it flatter"
+            ) from None
         return Redaction(masked, MappingProxyType(masker.counts), masker)
 
 
-def default_redactor(extra_rules: Mapping[str, str] = MappingProxyType({}), *, allow_opaque: bool = False) -> RuleRedactor:
+def default_redactor(
+    extra_rules: Mapping[str, str] = MappingProxyType({}), *, allow_opaque: bool = False
+) -> RuleRedactor:
     """Return a redactor with the built-in detectors and a user's rules, type name to regular expression."""
     return RuleRedactor(default_detectors(extra_rules), DEFAULT_TYPES | extra_rules.keys(), allow_opaque)
 
@@ -90,4 +109,6 @@ def _refuse_opaque(value: object) -> None:
 
 
 def _opaque(what: str) -> RedactionError:
-    return RedactionError(f"{what} cannot be inspected for secrets; use a local lane, send text, or allow opaque parts in the policy")
+    return RedactionError(
+        f"{what} cannot be inspected for secrets; use a local lane, send text, or allow opaque parts in the policy"
+    )

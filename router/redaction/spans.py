@@ -1,7 +1,7 @@
 """What a detector finds: spans of text, checked and merged.
 
-A detector is outside code to the rest of the router: whatever it raises or returns wrongly becomes a `RedactionError`, never a
-silent miss.
+A detector is outside code to the rest of the router: whatever it raises or returns wrongly becomes a `RedactionError`,
+never a silent miss.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from registry.errors import RedactionError
 
 TYPE_NAME: Final = re.compile(r"[A-Z]{2,24}")
 
-# A word of its own begins after anything but an ASCII letter or digit, and after an escape of quoted source code or JSON (\n, \u003c).
+# A word of its own begins after anything but an ASCII letter or digit, and after an escape of quoted source code or
+# JSON: \n, \u003c.
 WORD_START: Final = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
 # A secret may also follow an escape of a URL.
 START: Final = rf"(?:{WORD_START}|(?<=%[0-9A-Fa-f]{{2}}))"
@@ -42,7 +43,8 @@ class Detector(Protocol):
 def find_spans(text: str, detectors: Sequence[Detector]) -> list[Span]:
     """Return the findings of all detectors, ordered and disjoint; raise RedactionError if a detector misbehaves.
 
-    Overlapping and touching findings become one span over all their characters, named after the longest, or the first of equals.
+    Overlapping and touching findings become one span over all their characters, named after the longest, or the first
+    of equals.
     """
     return merge([span for detector in detectors for span in _checked(detector, text)])
 
@@ -69,26 +71,27 @@ def ascii_lower(text: str) -> str:
 
 
 def _checked(detector: Detector, text: str) -> list[Span]:
-    name = type(detector).__name__
     try:
-        spans = sorted(detector.find(text), key=lambda span: span.start)
-        sound = _are_sound(spans, len(text))
+        spans = list(detector.find(text))
+        sound = not spans or _are_sound(spans, len(text))
     except Exception as error:  # noqa: BLE001 - fail closed: any failure of a detector must stop the request
         # The original may quote the text it failed on, so neither its message nor the chain is kept.
-        raise _refusal(name, f"failed with {type(error).__name__}") from None
+        raise _refusal(detector, f"failed with {type(error).__name__}") from None
     if not sound:
-        raise _refusal(name, "returned spans that are not disjoint, not inside the text or of no valid type")
+        raise _refusal(detector, "returned spans that are not disjoint, not inside the text or of no valid type")
     return spans
 
 
 def _are_sound(spans: Sequence[Span], length: int) -> bool:
     end = 0
-    for span in spans:
-        if not (end <= span.start < span.end <= length and TYPE_NAME.fullmatch(span.type)):
+    for span in sorted(spans, key=lambda span: span.start):
+        whole = isinstance(span.start, int) and isinstance(span.end, int)
+        if not (whole and end <= span.start < span.end <= length and TYPE_NAME.fullmatch(span.type)):
             return False
         end = span.end
     return True
 
 
-def _refusal(name: str, what: str) -> RedactionError:
+def _refusal(detector: Detector, what: str) -> RedactionError:
+    name = type(detector).__name__
     return RedactionError(f"detector {name} {what}; nothing was sent: use a local lane, or fix or remove this detector")

@@ -61,7 +61,9 @@ _KEYS: Final = {
     # One start per run of [A-Za-z0-9_-] keeps a text full of `eyJ-` linear.
     "jwt": r"(?<![_-])eyJ[\w-]{10,}+(?:\.[\w-]+){1,4}",
 }
-_KEY: Final = re.compile(START + "(?:" + "|".join(f"(?P<{name}>{body})" for name, body in _KEYS.items()) + ")", re.ASCII)
+_KEY: Final = re.compile(
+    START + "(?:" + "|".join(f"(?P<{name}>{body})" for name, body in _KEYS.items()) + ")", re.ASCII
+)
 
 
 class VendorKeys:

@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
-from tests.breeder.makers import mined
+from tests.breeder.makers import mined, row
 
 from breeder.dataset import freeze, load
+from breeder.mining import Mined, Tier
 from breeder.recipe import DataPart
 from registry.errors import ArtifactError, DataError
 
@@ -44,3 +45,11 @@ def test_a_changed_slice_is_refused(tmp_path: Path, name: str):
 def test_datasets_are_private(tmp_path: Path):
     frozen = freeze("w", mined(80), "text", PLAN, tmp_path)
     assert {oct(file.stat().st_mode & 0o777) for file in frozen.folder.iterdir()} == {"0o600"}
+
+
+def test_untrusted_answers_are_never_trained_on_but_their_tasks_stay_in_the_holdout(tmp_path: Path):
+    rows = tuple(row(number, tier=Tier.OPEN if number % 4 == 0 else Tier.CLOUD) for number in range(100))
+    frozen = freeze("w", Mined(rows, {}), "text", PLAN, tmp_path)
+    assert all(row.tier is Tier.CLOUD for row in frozen.rows["train"])
+    assert sum(row.tier is Tier.OPEN for row in frozen.rows["holdout"]) == 6
+    assert frozen.dropped["answer not to be trusted as a target"] == 60 - len(frozen.rows["train"])

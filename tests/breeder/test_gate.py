@@ -152,10 +152,9 @@ def test_the_served_tasks_needed_are_just_enough(margin: float, look: int) -> No
     """Ties below a minimum margin of 0, wins from there on."""
     gate = Gate(minimum_margin=margin, minimum_holdout=1)
     needed = served_needed(gate, look)
-    best = {"ties": 1} if margin < 0 else {"wins": 1}
 
     def verdict(n: int) -> Verdict:
-        return judge(_outcomes(**{kind: n for kind in best}), gate, look).verdict
+        return judge(_outcomes(ties=n) if margin < 0 else _outcomes(wins=n), gate, look).verdict
 
     assert verdict(needed) is Verdict.PASS
     assert needed == 1 or verdict(needed - 1) is Verdict.INCONCLUSIVE

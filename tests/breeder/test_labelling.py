@@ -27,3 +27,8 @@ def test_served_means_confidence_at_or_above_the_threshold():
     confidences = [-0.1, -0.2, -0.3, -math.inf]
     pairs = pair([task] * 4, [LocalAnswer("a", each, 1, 1, 0.1) for each in confidences], "text", -0.2)
     assert [one.served for one in pairs] == [True, True, False, False]
+
+
+def test_an_untrusted_answer_has_no_vote():
+    task = label(row(1, answer="a", tier=Tier.OPEN), ["a", "b"], "text")
+    assert task.reference is None

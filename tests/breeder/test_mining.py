@@ -23,8 +23,6 @@ def test_every_interaction_is_a_row_or_has_a_reason():
     told = mine(
         [
             interaction(1, "kept"),
-            interaction(2, "x", verdict=FeedbackVerdict.REJECTED),
-            interaction(3, "y", lane=Lane.LOCAL_FAST),
             interaction(4, "z", status=Status.TRUNCATED),
             interaction(5, "e", answer=" "),
             interaction(6, messages=[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]),
@@ -32,8 +30,6 @@ def test_every_interaction_is_a_row_or_has_a_reason():
     )
     assert len(told.rows) == 1
     assert dict(told.dropped) == {
-        "rejected by the user": 1,
-        "a specialist's own answer that nobody confirmed": 1,
         "no complete answer (truncated)": 1,
         "no text in the answer": 1,
         "not a single turn of text": 1,
@@ -41,8 +37,14 @@ def test_every_interaction_is_a_row_or_has_a_reason():
 
 
 def test_a_specialists_own_answer_is_a_target_only_when_accepted():
-    told = mine([interaction(1, "y", "mine", lane=Lane.LOCAL_FAST, verdict=FeedbackVerdict.ACCEPTED)])
-    assert [row.answer for row in told.rows] == ["mine"]
+    told = mine(
+        [
+            interaction(1, "y", "mine", lane=Lane.LOCAL_FAST, verdict=FeedbackVerdict.ACCEPTED),
+            interaction(2, "z", "mine", lane=Lane.LOCAL_FAST),
+            interaction(3, "x", "bad", verdict=FeedbackVerdict.REJECTED),
+        ]
+    )
+    assert [row.tier for row in told.rows] == [Tier.ACCEPTED, Tier.OPEN, Tier.OPEN]
 
 
 def test_rows_come_oldest_first_whatever_the_order_of_reading():

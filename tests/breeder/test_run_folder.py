@@ -22,8 +22,8 @@ def test_an_unfinished_run_goes_on_with_the_dataset_it_began_on(tmp_path: Path):
 
 
 def test_a_finished_run_is_not_repeated_but_new_rows_begin_another(tmp_path: Path):
-    open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 50)).finish({"verdict": "fail"})
-    assert open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 50)).result == {"verdict": "fail"}
+    open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 50)).finish(b'{}')
+    assert open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 50)).result == b'{}'
     assert open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 60)).result is None
 
 

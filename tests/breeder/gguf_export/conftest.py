@@ -1,4 +1,4 @@
-"""Pico models of every shape, each built once for all tests."""
+"""Pico models of every shape, each built once for all tests; the largest logit differences end the report."""
 
 from __future__ import annotations
 
@@ -30,6 +30,28 @@ SHAPES: Final[Mapping[str, Callable[[Path], Path]]] = {
     "qwen3-tied": pico_qwen3,
     "qwen3-untied": partial(pico_qwen3, tie_word_embeddings=False),
 }
+
+
+DIFFERENCES: Final = pytest.StashKey[dict[str, float]]()
+State = Callable[[str, float], None]
+
+
+@pytest.fixture
+def state_difference(pytestconfig: pytest.Config) -> State:
+    """Keep the largest difference seen of each kind, for the report."""
+    seen = pytestconfig.stash.setdefault(DIFFERENCES, {})
+
+    def keep(kind: str, difference: float) -> None:
+        seen[kind] = max(difference, seen.get(kind, 0.0))
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    seen = config.stash.get(DIFFERENCES, {})
+    if seen:
+        stated = ", ".join(f"{kind} {difference:.1e}" for kind, difference in seen.items())
+        terminalreporter.write_line(f"largest logit difference between engine and transformers, f32: {stated}")
 
 
 @pytest.fixture(scope="session", params=SHAPES)

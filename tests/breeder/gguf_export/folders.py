@@ -26,7 +26,9 @@ def with_json(folder: Path, copy: Path, file: str, change: Change) -> Path:
     return copy
 
 
-def with_weights(folder: Path, copy: Path, change: Callable[[Weights], object], file: str = "model.safetensors") -> Path:
+def with_weights(
+    folder: Path, copy: Path, change: Callable[[Weights], object], file: str = "model.safetensors"
+) -> Path:
     """Return a copy of a folder in which the weights were changed in place."""
     shutil.copytree(folder, copy)
     weights = load_file(copy / file)

@@ -14,6 +14,9 @@ from breeder.gguf_export import export_adapter, merge_and_export
 from tests.breeder.gguf_export.folders import Change, refusal, with_json, with_weights
 from tests.pico_hf import pico_llama, random_adapter
 
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+"""peft 0.21.2 asks transformers 5.23 for it whenever it wraps a model."""
+
 WEIGHTS = "adapter_model.safetensors"
 
 

@@ -52,7 +52,10 @@ def test_existing_file_survives_a_refused_export(llama_dir: Path, tmp_path: Path
         (lambda c: c.update(architectures=["LlamaForSequenceClassification"]), "LlamaForSequenceClassification"),
         (lambda c: c.pop("architectures"), "architecture None"),
         (lambda c: c.update(hidden_act="gelu"), "hidden_act 'gelu'"),
-        (lambda c: c.update(rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}), "rope_type 'yarn'"),
+        (
+            lambda c: c.update(rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}),
+            "rope_type 'yarn'",
+        ),
         (lambda c: c["rope_parameters"].update(partial_rotary_factor=0.5), "partial_rotary_factor 0.5"),
         (lambda c: c.update(quantization_config={"quant_method": "gptq"}), "quantized"),
         (lambda c: c.update(intermediate_size=128), "mlp.gate_proj.weight"),

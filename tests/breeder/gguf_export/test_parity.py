@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,37 +18,43 @@ from breeder.gguf_export import (
     export_base,
     largest_logit_difference,
     merge_and_export,
+    token_mismatches,
 )
 from breeder.gguf_export.parity import reference_logits
-from tests.pico_hf import random_adapter, some_tokens
+from tests.breeder.gguf_export.conftest import State
+from tests.breeder.gguf_export.texts import varied_texts
+from tests.pico_hf import pico_qwen2, random_adapter, some_tokens
+
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+"""peft 0.21.2 asks transformers 5.23 for it whenever it wraps a model."""
 
 LIMIT = 1e-4
-Record = Callable[[str, object], None]
+SEEDLING = Path(__file__).parents[3] / "data" / "seedling"
 
 
-def test_base_logits_agree(model_dir: Path, tmp_path: Path, record_property: Record) -> None:
+def test_base_logits_agree(model_dir: Path, tmp_path: Path, state_difference: State) -> None:
     base = export_base(model_dir, tmp_path / "base.gguf", dtype="f32")
     difference = largest_logit_difference(model_dir, base.path, some_tokens())
-    record_property("largest_logit_difference", difference)
+    state_difference("base", difference)
     assert difference < LIMIT
     assert reference_logits(model_dir, some_tokens()).std() > 0.5
 
 
-def test_adapter_logits_agree(model_dir: Path, adapter_dir: Path, tmp_path: Path, record_property: Record) -> None:
+def test_adapter_logits_agree(model_dir: Path, adapter_dir: Path, tmp_path: Path, state_difference: State) -> None:
     base = export_base(model_dir, tmp_path / "base.gguf", dtype="f32")
     adapter = export_adapter(adapter_dir, model_dir, tmp_path / "adapter.gguf", base_sha256=base.sha256)
     difference = largest_logit_difference(model_dir, base.path, some_tokens(), adapter_dir, adapter.path)
-    record_property("largest_logit_difference", difference)
+    state_difference("adapter", difference)
     assert difference < LIMIT
     assert largest_logit_difference(model_dir, base.path, some_tokens(), adapter_dir) > 1
 
 
 def test_merged_logits_agree_with_the_adapter(
-    model_dir: Path, adapter_dir: Path, tmp_path: Path, record_property: Record
+    model_dir: Path, adapter_dir: Path, tmp_path: Path, state_difference: State
 ) -> None:
     merged = merge_and_export(model_dir, adapter_dir, tmp_path / "merged.gguf", "f32")
     difference = largest_logit_difference(model_dir, merged.path, some_tokens(), adapter_dir)
-    record_property("largest_logit_difference", difference)
+    state_difference("merged", difference)
     assert difference < LIMIT
 
 
@@ -93,10 +98,10 @@ def test_scales_that_differ_by_module_agree(llama_dir: Path, tmp_path: Path, lor
 
 
 def test_untied_output_can_be_adapted(tmp_path: Path) -> None:
-    from tests.pico_hf import pico_qwen2
-
     model = pico_qwen2(tmp_path / "model", tie_word_embeddings=False)
-    folder = random_adapter(model, tmp_path / "lora", LoraConfig(r=4, lora_alpha=8, target_modules=["lm_head", "k_proj"]))
+    folder = random_adapter(
+        model, tmp_path / "lora", LoraConfig(r=4, lora_alpha=8, target_modules=["lm_head", "k_proj"])
+    )
     base = export_base(model, tmp_path / "base.gguf", dtype="f32")
     adapter = export_adapter(folder, model, tmp_path / "adapter.gguf")
     assert largest_logit_difference(model, base.path, some_tokens(), folder, adapter.path) < LIMIT
@@ -114,3 +119,11 @@ def test_merged_weights_equal_those_that_peft_merges(llama_dir: Path, llama_adap
     actual = {tensor.name: tensor.data for tensor in GGUFReader(ours.path).tensors}
     assert expected.keys() == actual.keys()
     assert max(np.abs(expected[name] - actual[name]).max() for name in expected) < 1e-6
+
+
+def test_shipped_seedling_agrees(tmp_path: Path, state_difference: State) -> None:
+    base = export_base(SEEDLING, tmp_path / "seedling.gguf", dtype="f32")
+    difference = largest_logit_difference(SEEDLING, base.path, some_tokens())
+    state_difference("seedling", difference)
+    assert difference < 10 * LIMIT
+    assert token_mismatches(SEEDLING, base.path, varied_texts()) == []

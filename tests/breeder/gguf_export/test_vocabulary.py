@@ -75,7 +75,7 @@ def test_without_bos_the_end_token_stands_for_it(llama_dir: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda t: t.update(normalizer={"type": "NFC"}), '"NFC"'),
+        (lambda t: t.update(normalizer={"type": "NFKC"}), '"NFKC"'),
         (lambda t: t["pre_tokenizer"]["pretokenizers"][1].update(add_prefix_space=True), "add_prefix_space"),
         (lambda t: t["pre_tokenizer"].update(type="Metaspace", replacement="▁", prepend_scheme="always"), "Metaspace"),
         (lambda t: t.update(pre_tokenizer=None), "pre-tokenizer null"),
@@ -91,7 +91,9 @@ def test_without_bos_the_end_token_stands_for_it(llama_dir: Path, tmp_path: Path
         (lambda t: t["model"]["vocab"].update({"far": 9999}), "'far' with id 9999"),
     ],
 )
-def test_tokenizer_without_faithful_form_is_refused(llama_dir: Path, tmp_path: Path, change: Change, named: str) -> None:
+def test_tokenizer_without_faithful_form_is_refused(
+    llama_dir: Path, tmp_path: Path, change: Change, named: str
+) -> None:
     folder = with_json(llama_dir, tmp_path / "copy", "tokenizer.json", change)
     out = tmp_path / "out.gguf"
     assert named in refusal(out, lambda: export_base(folder, out))

@@ -25,7 +25,8 @@ def test_the_shipped_files_are_small() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_train_lines_come_first_and_no_prompt_comes_twice(name: str) -> None:
     lines = list(sample_lines(name, 5))
-    assert ["train"] * TRAIN_LINES + ["test"] * TEST_LINES == [line["split"] for line in lines]
+    splits = [line["split"] for line in lines]
+    assert splits == ["train"] * TRAIN_LINES + ["test"] * TEST_LINES
     assert len(lines) == len({line["prompt"] for line in lines})
 
 

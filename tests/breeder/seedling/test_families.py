@@ -56,7 +56,8 @@ def test_a_log_template_keeps_the_words_of_the_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(0, "zero"), (14, "fourteen"), (40, "forty"), (65, "sixty-five"), (307, "three hundred and seven")]
+    ("number", "words"),
+    [(0, "zero"), (14, "fourteen"), (40, "forty"), (65, "sixty-five"), (307, "three hundred and seven")],
 )
 def test_numbers_are_spelled(number: int, words: str) -> None:
     assert words == quantities.spell(number)

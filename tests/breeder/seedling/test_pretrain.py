@@ -1,4 +1,4 @@
-"""A tiny pretraining run: it learns, exports a loadable folder, and goes on after an interruption to the same result."""
+"""A tiny pretraining run learns, exports a loadable folder, and resumes after an interruption to the same result."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_export_loads_and_answers(whole: Seedling) -> None:
 
 def test_the_export_tells_how_it_was_made(whole: Seedling) -> None:
     told = json.loads((whole.folder / "recipe.json").read_text())
-    assert _TINY == SeedlingRecipe.model_validate(told["recipe"])
+    assert SeedlingRecipe.model_validate(told["recipe"]) == _TINY
     assert (6, whole.tokens) == (told["step"], told["tokens"])
 
 
@@ -72,19 +72,26 @@ def test_an_interrupted_run_reaches_the_same_weights(whole: Seedling, tmp_path: 
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
+def test_a_seedling_is_trained_further(whole: Seedling, tmp_path: Path) -> None:
+    more = raise_seedling(_TINY.model_copy(update={"seed": 2}), tmp_path / "seedling", start=whole.folder)
+    tokenizers = [(folder / "tokenizer.json").read_bytes() for folder in (whole.folder, more.folder)]
+    assert tokenizers[0] == tokenizers[1]
+    assert more.tokens > whole.tokens
+
+
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
     out = tmp_path / "seedling"
     with pytest.raises(_StopError):
         raise_seedling(_TINY, out, on_progress=_stop_after(4))
-    newest = sorted(tmp_path.glob("seedling.work/step-*"))[-1]
+    newest = max(tmp_path.glob("seedling.work/*/step-*"))
     (newest / "model.safetensors").write_bytes(b"cut off")
-    assert 6 == raise_seedling(_TINY, out).step
+    assert raise_seedling(_TINY, out).step == 6
 
 
 def test_the_shipped_recipe_is_valid() -> None:
     recipe = load_recipe(Path(__file__).parents[3] / "recipes" / "seedling.toml")
-    assert 1024 == recipe.tokenizer.vocabulary_size
-    assert 1.0 == recipe.phases[-1].until
+    assert recipe.tokenizer.vocabulary_size == 1024
+    assert recipe.phases[-1].until == 1.0
 
 
 def test_a_recipe_with_two_schedules_is_refused() -> None:

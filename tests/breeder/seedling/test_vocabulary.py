@@ -22,7 +22,9 @@ def test_special_tokens_come_first(tokenizer: Tokenizer) -> None:
     assert list(range(5)) == [tokenizer.token_to_id(token) for token in SPECIALS]
 
 
-@pytest.mark.parametrize("text", ["plain words", "tabs\tand\n\nlines", "Grüße, 東京 €5", '{"a": [1, 2]}', "  two  spaces "])
+@pytest.mark.parametrize(
+    "text", ["plain words", "tabs\tand\n\nlines", "Grüße, 東京 €5", '{"a": [1, 2]}', "  two  spaces "]
+)
 def test_text_survives_the_round_trip(tokenizer: Tokenizer, text: str) -> None:
     assert text == tokenizer.decode(tokenizer.encode(text).ids)
 

@@ -16,6 +16,7 @@ pytest.importorskip("llama_cpp")
 from router.engine.decoding import AdapterFile, Decoder, DecodeTask, choose
 from router.engine.llama import BATCH, Llama, Logits
 from router.engine.protocol import Done, FinishReason, Piece
+from tests.pico import write_pico_adapter
 
 LONG = tuple(3 + i % 300 for i in range(3 * BATCH + 20))
 
@@ -68,15 +69,16 @@ def test_logits_that_are_no_numbers_are_an_error(broken: float) -> None:
         choose(np.array([0, broken, 1], np.float32), 0.0, np.random.default_rng(0))
 
 
-def test_a_known_prefix_is_not_decoded_again_and_gives_the_same_bits(base: Path) -> None:
-    other = LONG[: 2 * BATCH + 5] + (9,) * 40
+@pytest.mark.parametrize(("agreeing", "kept"), [(2 * BATCH + 5, 2), (BATCH + 5, 1), (5, 0)])
+def test_a_known_prefix_is_not_decoded_again_and_gives_the_same_bits(base: Path, agreeing: int, kept: int) -> None:
+    other = LONG[:agreeing] + (9,) * (len(LONG) - agreeing)
     expected = answer(Decoder(load(base)), task(other))
     llama = load(base)
     decoder = Decoder(llama)
     answer(decoder, task(LONG))
     decoded_before = llama.prompt_tokens
     assert answer(decoder, task(other)) == expected
-    assert llama.prompt_tokens - decoded_before == len(other) - 2 * BATCH
+    assert llama.prompt_tokens - decoded_before == len(other) - kept * BATCH
 
 
 @pytest.mark.parametrize("length", [BATCH - 1, BATCH, BATCH + 1, 2 * BATCH])
@@ -97,11 +99,17 @@ def test_nothing_is_reused_across_adapters(base: Path, adapters: list[Path]) -> 
         assert answer(decoder, task(LONG, adapter=choices[index])) == expected[index]
 
 
-def test_the_least_recently_used_adapter_leaves_and_comes_back(base: Path, adapters: list[Path]) -> None:
-    expected = [answer(Decoder(load(base)), task(LONG[:9], adapter=adapter)) for adapter in adapters]
-    decoder = Decoder(load(base, max_adapters=1))
-    for index in (0, 1, 0, 0, 1):
-        assert answer(decoder, task(LONG[:9], adapter=adapters[index])) == expected[index]
+def test_the_least_recently_used_adapter_leaves_and_comes_back(
+    base: Path, adapters: list[Path], tmp_path: Path
+) -> None:
+    three = [*adapters, write_pico_adapter(tmp_path / "third.gguf", seed=3)]
+    expected = [answer(Decoder(load(base)), task(LONG[:9], adapter=adapter)) for adapter in three]
+    llama = load(base, max_adapters=2)
+    decoder = Decoder(llama)
+    held = {0: [0], 1: [0, 1], 2: [1, 0], 3: [0, 2], 4: [2, 1]}
+    for turn, index in enumerate((0, 1, 0, 2, 1)):
+        assert answer(decoder, task(LONG[:9], adapter=three[index])) == expected[index]
+        assert list(llama._adapters) == [str(three[kept]) for kept in held[turn]]
 
 
 def test_an_abort_within_the_prompt_leaves_no_trace(base: Path) -> None:

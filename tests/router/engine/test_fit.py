@@ -81,7 +81,7 @@ def test_a_base_whose_embedding_has_other_rows_than_tokens_is_refused(header: Gg
 )
 def test_an_adapter_of_another_shape_is_refused(header: GgufHeader, shape: PicoShape, tmp_path: Path) -> None:
     other = read_header(write_pico_adapter(tmp_path / "other.gguf", shape=shape))
-    with pytest.raises(EngineFileError, match="is not an adapter for .*blk"):
+    with pytest.raises(EngineFileError, match=r"is not an adapter for .*blk"):
         check_adapter(other, header)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -157,10 +158,8 @@ def test_a_truncated_file_is_refused_wherever_it_ends(whole: bytes, share: float
 )
 def test_garbage_is_refused_or_empty(data: bytes, start: bytes) -> None:
     """Only a file that claims no tensors can be garbage and sound."""
-    try:
+    with suppress(EngineFileError):
         assert not parse_header(start + data, SOMEWHERE).tensors
-    except EngineFileError:
-        pass
 
 
 @settings(max_examples=500, deadline=None)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from router.engine.process import EngineProcess
 from tests.pico import VOCABULARY, PicoShape, Weights, pico_adapter_weights, pico_tokenizer, pico_weights
 
-TEXT = "the quick brown fox, 123 × grüße <|im_end|>\n and then\t😀"
+TEXT = "the quick brown fox, 123 € grüße <|im_end|>\n and then\t😀"
 SHAPE = PicoShape()
 
 
@@ -62,6 +62,6 @@ def test_tokens_and_logits_agree_with_transformers(base: Path, adapters: list[Pa
         float(np.abs(transformers_logits(expected, tokens) - found).max())
         for expected, found in ((weights, bare), (merged, adapted))
     ]
-    # Keys and values are kept in f16, which alone makes 2e-3 to 3e-3 of difference at a deviation of about 3.
+    # Measured at a standard deviation of 3: 0.005 bare, 0.019 adapted; with keys and values in f32 4e-6 and 1e-5.
     assert max(differences) < 0.03, differences
     assert np.abs(bare - adapted).max() > 1

@@ -16,7 +16,7 @@ CHAT = [
 ]
 TEMPLATES = {
     "chatml": CHATML,
-    "block tags on their own lines": "{%- for m in messages %}\n    {{ m.role }}: {{ m['content'] | trim }}\n  {% endfor %}",
+    "own lines": "{%- for m in messages %}\n    {{ m.role }}: {{ m['content'] | trim }}\n  {% endfor %}",
     "names": "{{ bos_token }}{% for m in messages %}{{ m.content + eos_token }}{% endfor %}",
     "json": "{{ messages | tojson }}{{ messages[1] | tojson(indent=2) }}",
     "loop controls": "{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}{{ m.content }}{% endfor %}",
@@ -66,5 +66,5 @@ def test_a_hostile_or_broken_template_is_a_refusal(source: str) -> None:
 
 
 def test_a_base_without_a_template_says_so() -> None:
-    with pytest.raises(EngineRequestError, match="no tokenizer.chat_template"):
+    with pytest.raises(EngineRequestError, match=r"no tokenizer\.chat_template"):
         render(None, CHAT)

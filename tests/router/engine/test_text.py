@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router.engine.text import TextAssembler
@@ -32,6 +32,7 @@ def test_a_piece_never_ends_inside_a_character(text: str, cuts: list[int]) -> No
 
 
 @given(text=st.text("ab\nü", max_size=20), cuts=cuts, stops=stops)
+@example(text="aba", cuts=[], stops=["aba", "b"])
 def test_the_way_it_is_cut_changes_nothing(text: str, cuts: list[int], stops: list[str]) -> None:
     one_by_one = list(range(len(text.encode())))
     assert assemble(text.encode(), cuts, stops) == assemble(text.encode(), one_by_one, stops)

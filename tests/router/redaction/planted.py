@@ -14,7 +14,7 @@ HEX: Final = "0123456789abcdef"
 
 
 def some(rng: random.Random, alphabet: str, count: int) -> str:
-    """Return `count` characters; the last two are a digit and a capital where the alphabet has both, as in any real key."""
+    """Return `count` characters; where the alphabet has digits and capitals the last two are one of each."""
     drawn = [rng.choice(alphabet) for _ in range(count)]
     if set(digits + ascii_uppercase) <= set(alphabet):
         drawn[-2:] = [rng.choice(digits), rng.choice(ascii_uppercase)]
@@ -74,9 +74,7 @@ SECRETS: Final[Mapping[str, Callable[[random.Random], str]]] = {
     "json web token": json_web_token,
     "private key": private_key,
     "private key, other kinds": lambda r: private_key(r, r.choice(("", "EC ", "OPENSSH ", "ENCRYPTED "))),
-    "e-mail": lambda r: (
-        f"{some(r, ascii_lowercase, 6)}.{some(r, ascii_lowercase, 7)}+{some(r, digits, 2)}@mail.{some(r, ascii_lowercase, 8)}.org"
-    ),
+    "e-mail": lambda r: f"{some(r, ascii_lowercase, 6)}.{some(r, digits, 2)}+x@mail.{some(r, ascii_lowercase, 8)}.org",
     "visa": card,
     "mastercard": lambda r: card(r, str(r.randint(51, 55))),
     "amex": lambda r: card(r, r.choice(("34", "37")), 15),
@@ -92,8 +90,9 @@ LINES: Final[Mapping[str, tuple[str, Callable[[random.Random], str]]]] = {
         lambda r: base64.b64encode(f"admin:{some(r, ALNUM, 12)}".encode()).decode(),
     ),
     "bare bearer": ("curl -H 'Bearer {}'", lambda r: some(r, ALNUM, 32)),
-    "url": ("git clone https://{}@git.example.org/team/app.git", lambda r: f"deploy:{some(r, ALNUM, 12)}"),
-    "url with @ in the password": ("postgresql://{}@db.internal:5432/app", lambda r: f"app:p@{some(r, ALNUM, 10)}"),
+    "url": ("redis://:{}@cache.example.org:6379/0", lambda r: some(r, ALNUM, 12)),
+    "url with @ in the password": ("amqp://:{}@queue.internal:5672", lambda r: f"p@{some(r, ALNUM, 10)}"),
+    "url token": ("git clone https://{}@git.example.org/team/app.git", lambda r: some(r, ALNUM, 24)),
     "environment": ("export DB_PASSWORD={}", lambda r: some(r, ascii_lowercase, 12)),
     "password literal": ('    password = "{}"', lambda r: some(r, ascii_lowercase, 10)),
     "yaml": ("api_key: {}", lambda r: some(r, ALNUM, 32)),
@@ -118,8 +117,8 @@ BENIGN: Final = (
     'completion id="chatcmpl-9xQ2LkT8mVb3Nd7Rw5Yc1Hj6Ze0Pa"',
     "request-id: req_011CSHoEeqs5C35K2UUqR7Fy",
     "2026-11-21T11:48:32.123456Z INFO worker-3 took 1834 ms, 99.97 % of 1732190912345 ns",
-    '10.0.0.1 - - [21/Nov/2026:11:48:32 +0000] "GET /v1/models HTTP/1.1" 200 5316 192.168.178.20 fe80::1ff:fe23:4567:890a',
-    "The bearer of this letter is a basic authorization problem: secret keys, passwords and tokens are explained below.",
+    '10.0.0.1 - - [21/Nov/2026:11:48:32 +0000] "GET /v1/models HTTP/1.1" 200 5316 192.168.178.20 fe80::1ff:fe23:4567',
+    "The bearer of this letter is a basic authorization problem: secret keys, passwords and tokens are explained.",
     "max_tokens=4096, total_tokens: 128000, tokenizer = AutoTokenizer.from_pretrained(name)",
     "def token(self, password: str, api_key: str | None = None) -> str:",
     "password = os.environ['DB_PASSWORD']",
@@ -131,6 +130,9 @@ BENIGN: Final = (
     "@app.route('/users/<int:customer_id>')",
     "public_key = 'MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE'",
     "primary_key: user_id, sort_key: created_at_2026",
+    "# Forward pass: context-line distance; Backward pass: token-wise",
+    'parser.add_argument("-p", "--password", dest="password")',
+    "Generate a passphrase:\n\n`pwqgen`",
     "class sk-toggleable__label-arrow, .hf_servingcellpriority, disk-usage-per-partition-and-host",
     "order 4111111111111112 and 1234567890123456 are no cards; 3.14159265358979 neither",
     "assets/vipul-f0eb1acf0da84c06a50c5b2c59932001997786b176dec02bd1.png",

@@ -72,6 +72,12 @@ def test_surroundings_give_a_secret_away_and_are_left(name: str) -> None:
         assert [text[span.start : span.end] for span in find_spans(text, DETECTORS)] == [secret]
 
 
+def test_user_and_password_of_a_url_are_found_apart() -> None:
+    text = "postgresql://app@corp.example:hunter2@db.internal:5432/app"
+    found = [text[span.start : span.end] for span in find_spans(text, DETECTORS)]
+    assert found == ["app@corp.example", "hunter2"]
+
+
 @pytest.mark.parametrize("line", BENIGN)
 def test_an_everyday_line_is_left_alone(line: str) -> None:
     assert find_spans(line, DETECTORS) == []
@@ -143,6 +149,7 @@ def test_the_first_detector_names_what_two_find_alike() -> None:
         [Span(0, 99, "SECRET", "x")],
         [Span(0, 3, "SECRET", "x"), Span(2, 5, "SECRET", "x")],
         [Span(0, 3, "secret 1", "x")],
+        [Span(0.5, 3, "SECRET", "x")],  # type: ignore[arg-type]  # wrong on purpose
         [Span("0", "3", "SECRET", "x")],  # type: ignore[arg-type]  # wrong on purpose
     ],
     ids=repr,

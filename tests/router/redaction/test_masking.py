@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,9 @@ DETECTORS = default_detectors()
 
 SEEDS = st.integers(0, 2**32)
 PLANTED = st.builds(lambda make, seed: make(random.Random(seed)), st.sampled_from(list(SECRETS.values())), SEEDS)
-PLANTED_LINES = st.builds(lambda line, seed: line[0].format(line[1](random.Random(seed))), st.sampled_from(list(LINES.values())), SEEDS)
+PLANTED_LINES = st.builds(
+    lambda line, seed: line[0].format(line[1](random.Random(seed))), st.sampled_from(list(LINES.values())), SEEDS
+)
 # Words that look like placeholders, and what may stand beside them.
 LOOKALIKES = st.builds(
     lambda word, number, change: change(f"{word}{number}"),
@@ -27,7 +30,32 @@ LOOKALIKES = st.builds(
     st.sampled_from(["1", "2", "3", "12", "01", "0", "", "1x"]),
     st.sampled_from([str, str.lower, str.title]),
 )
-GLUE = st.sampled_from(["", " ", "\n", r"\n", r"\t", r"\u003c", "\\", "\\u00", '"', "'", "_", "%20", "a", "7", ":", "=", "@", "://", "ſ", "İ", "é", "x" * 9])
+GLUE = st.sampled_from(
+    [
+        "",
+        " ",
+        "\n",
+        r"\n",
+        r"\t",
+        r"\u003c",
+        "\\",
+        "\\u00",
+        '"',
+        "'",
+        "_",
+        "%20",
+        "a",
+        "7",
+        ":",
+        "=",
+        "@",
+        "://",
+        "\u017f",
+        "İ",
+        "é",
+        "x" * 9,
+    ]
+)
 TEXTS = st.lists(st.one_of(st.text(max_size=12), GLUE, LOOKALIKES, PLANTED, PLANTED_LINES), max_size=12).map("".join)
 
 
@@ -61,7 +89,9 @@ def test_masking_is_deterministic(text: str) -> None:
 
 def test_placeholders_are_typed_and_numbered_by_first_appearance() -> None:
     conversation = masker()
-    masked = conversation.mask("a@example.org, customer_7, b@example.org, a@example.org, 4111111111111111, customer_7, AKIAIOSFODNN7EXAMPLE")
+    masked = conversation.mask(
+        "a@example.org, customer_7, b@example.org, a@example.org, 4111111111111111, customer_7, AKIAIOSFODNN7EXAMPLE"
+    )
     assert masked == "PIIEMAIL1, CUSTOMER1, PIIEMAIL2, PIIEMAIL1, PIICARD1, CUSTOMER1, SECRET1"
     assert conversation.counts == {"CUSTOMER": 1, "PIICARD": 1, "PIIEMAIL": 2, "SECRET": 1}
 
@@ -90,6 +120,26 @@ def test_a_clients_own_word_is_never_taken_for_a_placeholder() -> None:
     assert conversation.counts == {"PIIEMAIL": 1}
 
 
+def test_a_secret_that_its_name_gave_away_is_masked_where_it_stands_alone_later() -> None:
+    """The restored answer is part of the next request, and says the password without calling it one."""
+    conversation = masker()
+    masked = [conversation.mask(text) for text in ("password: hunter2zz (hunter2zz!)", "I wrote hunter2zz into .env")]
+    assert masked == ["password: SECRET1 (SECRET1!)", "I wrote SECRET1 into .env"]
+
+
+def test_a_common_word_used_as_password_is_not_hunted_elsewhere() -> None:
+    conversation = masker()
+    masked = [conversation.mask(text) for text in ('password = "postgres"', "the postgres server")]
+    assert masked == ['password = "SECRET1"', "the postgres server"]
+
+
+def test_a_finding_beside_a_clients_own_word_is_masked_with_it() -> None:
+    text = "customer_1 CUSTOMER99-----BEGIN PRIVATE KEY-----"
+    conversation = masker()
+    assert conversation.mask(text) == "CUSTOMER1 SECRET1"
+    assert conversation.restore("CUSTOMER1 SECRET1") == text
+
+
 def test_masking_masked_text_again_changes_nothing() -> None:
     text = "\n".join([line.format(make(random.Random(name))) for name, (line, make) in LINES.items()])
     masked = masker().mask(text)
@@ -97,14 +147,29 @@ def test_masking_masked_text_again_changes_nothing() -> None:
     assert masker().mask(masked) == masked
 
 
-@pytest.mark.parametrize("answer", ["secret1", "Secret1", "**SECRET1**", "_SECRET1_", "`SECRET1`.", r"\nSECRET1", "見SECRET1よ"])
+@pytest.mark.parametrize(
+    "answer", ["secret1", "Secret1", "**SECRET1**", "_SECRET1_", "`SECRET1`.", r"\nSECRET1", "見SECRET1よ"]
+)
 def test_a_model_may_change_case_and_add_emphasis(answer: str) -> None:
     conversation = masker()
     conversation.mask("AKIAIOSFODNN7EXAMPLE")
     assert "AKIAIOSFODNN7EXAMPLE" in conversation.restore(answer)
 
 
-@pytest.mark.parametrize("answer", ["SECRET12", "SECRET2", "SECRET01", "TOPSECRET1", "clientSecret1", "SECRET1a", "SECRET", "PIISECRET1", "ſecret1"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "SECRET12",
+        "SECRET2",
+        "SECRET01",
+        "TOPSECRET1",
+        "clientSecret1",
+        "SECRET1a",
+        "SECRET",
+        "PIISECRET1",
+        "\u017fecret1",
+    ],
+)
 def test_only_exact_placeholders_are_restored(answer: str) -> None:
     conversation = masker()
     conversation.mask("AKIAIOSFODNN7EXAMPLE")
@@ -144,7 +209,12 @@ INNER = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
     max_leaves=6,
 )
-WITH_JSON_INSIDE = st.recursive(INNER, lambda value: st.dictionaries(st.sampled_from("abc"), value.map(lambda v: json.dumps([v], ensure_ascii=False)), max_size=2))
+WITH_JSON_INSIDE = st.recursive(
+    INNER,
+    lambda value: st.dictionaries(
+        st.sampled_from("abc"), value.map(lambda v: json.dumps([v], ensure_ascii=False)), max_size=2
+    ),
+)
 
 
 @given(WITH_JSON_INSIDE)
@@ -178,6 +248,17 @@ def test_a_key_block_in_tool_arguments_comes_back_as_valid_json() -> None:
         assert json.loads(restored.removesuffix('"}') + '"}') == {"path": "id_rsa", "text": key + "\n"}
 
 
+def test_a_value_is_the_same_however_often_json_has_escaped_it() -> None:
+    key = private_key(random.Random(7))
+    once = json.dumps({"key": key})
+    value = {"plain": key, "once": once, "twice": json.dumps({"file": once})}
+    conversation = masker()
+    masked = conversation.mask_json(value)
+    assert masked == {"plain": "SECRET1", "once": '{"key": "SECRET1"}', "twice": r'{"file": "{\"key\": \"SECRET1\"}"}'}
+    assert conversation.restore_json(masked) == value
+    assert conversation.restore_json_text(r'{"file": "{\"key\": \"SECRET1\"}"}') == value["twice"]
+
+
 @pytest.mark.parametrize(
     ("value", "masked"),
     [
@@ -185,9 +266,16 @@ def test_a_key_block_in_tool_arguments_comes_back_as_valid_json() -> None:
         ({"headers": {"Authorization": "Bearer abcdef123456789"}}, {"headers": {"Authorization": "Bearer SECRET1"}}),
         ({"to": {"a@example.org": 1}}, {"to": {"PIIEMAIL1": 1}}),
         ({"stop": ["customer_1", "x"]}, {"stop": ["CUSTOMER1", "x"]}),
-        ({"n": 4111111111111111, "t": True, "z": None, "f": 0.5}, {"n": 4111111111111111, "t": True, "z": None, "f": 0.5}),
+        (
+            {"n": 4111111111111111, "t": True, "z": None, "f": 0.5},
+            {"n": 4111111111111111, "t": True, "z": None, "f": 0.5},
+        ),
         ('{"password": "correct-horse", "n": 1.50}', '{"password": "SECRET1", "n": 1.50}'),
         ('{"card": 4111111111111111}', '{"card": "PIICARD1"}'),
+        (
+            '{"x": [0.4111111111111111, -4111111111111111, 1e16, 12]}',
+            '{"x": [0.4111111111111111, -4111111111111111, 1e16, 12]}',
+        ),
         ('{"customer_1": {"mail": "a\\u0040example.org"}}', '{"CUSTOMER1": {"mail": "PIIEMAIL1"}}'),
         ('{"broken": "customer_1', '{"broken": "CUSTOMER1'),
         ("[not json: customer_1]", "[not json: CUSTOMER1]"),
@@ -209,7 +297,7 @@ def test_what_is_not_json_is_refused(value: object) -> None:
 def chunked(text: str, cuts: list[int]) -> list[str]:
     """Cut a text at the given places, wherever they fall."""
     places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
-    return [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [text[a:b] for a, b in pairwise(places)]
 
 
 @given(TEXTS, TEXTS, st.lists(st.integers(0, 10**4), max_size=30))
@@ -234,19 +322,30 @@ def test_a_stream_holds_back_only_what_may_be_a_placeholder() -> None:
     conversation = masker()
     conversation.mask("AKIAIOSFODNN7EXAMPLE")
     stream = conversation.restorer()
-    fed = ["Hello S", "ilent S", "EC", "RET", "1", "2 clientS", "ECRET1 ", "secret1", ", ok"]
+    fed = ["Hello S", "ilent S", "EC", "RET", "1", "2 xS", "ECRET1 x", "SECRET1 ", "secret1", ", ok"]
     assert [stream.feed(piece) for piece in fed] == [
         "Hello ",
         "Silent ",
         "",
         "",
         "",
-        "SECRET12 clientS",
-        "ECRET1 ",
+        "SECRET12 xS",
+        "ECRET1 x",
+        "SECRET1 ",
         "",
         "AKIAIOSFODNN7EXAMPLE, ok",
     ]
     assert stream.flush() == ""
+
+
+def test_an_escape_may_be_cut_anywhere() -> None:
+    conversation = masker()
+    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    answer = r"\u00e9SECRET1\nSECRET1\\SECRET1"
+    for size in range(1, 8):
+        stream = conversation.restorer(json_text=True)
+        pieces = [stream.feed(answer[at : at + size]) for at in range(0, len(answer), size)]
+        assert "".join(pieces) + stream.flush() == answer.replace("SECRET1", "AKIAIOSFODNN7EXAMPLE")
 
 
 def test_a_placeholder_at_the_end_of_a_stream_is_restored_by_flush() -> None:

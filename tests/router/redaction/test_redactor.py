@@ -27,11 +27,22 @@ BODY = {
         {
             "role": "assistant",
             "content": None,
-            "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": json.dumps({"k": KEY})}}],
+            "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": json.dumps({"k": KEY})}}
+            ],
         },
         {"role": "tool", "tool_call_id": "call_1", "content": f"Authorization: Bearer {'x1' * 20}"},
     ],
-    "tools": [{"type": "function", "function": {"name": "f", "description": f"default key {KEY}", "parameters": {"properties": {"file": {"type": "string"}}}}}],
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "f",
+                "description": f"default key {KEY}",
+                "parameters": {"properties": {"file": {"type": "string"}}},
+            },
+        }
+    ],
     "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": ["customer_77"]}}},
 }
 
@@ -90,7 +101,10 @@ def test_a_part_that_cannot_be_read_is_refused_unless_policy_allows_it(part: dic
 
 
 def test_talking_about_files_and_data_urls_is_allowed() -> None:
-    body = {"prompt": "a data:image/png;base64,... URL", "tools": [{"parameters": {"properties": {"image_url": {"type": "string"}}}}]}
+    body = {
+        "prompt": "a data:image/png;base64,... URL",
+        "tools": [{"parameters": {"properties": {"image_url": {"type": "string"}}}}],
+    }
     assert default_redactor().redact(body).body == body
 
 

@@ -1,0 +1,22 @@
+"""The `modelbreeder` command: the router's commands and the factory's in one place. Only light imports here."""
+
+from __future__ import annotations
+
+from breeder.cli import breeding, judging, raising, recipes, rehearsing, specialists
+from router.cli import add_commands
+from router.cli.frame import new_app, run
+
+__all__ = ["app", "main"]
+
+app = new_app("Move repeated cloud work to small local specialists, and only when a measurement says so.")
+add_commands(app)
+for module in (breeding, judging, rehearsing):
+    module.register(app)
+app.add_typer(specialists.app, name="specialists")
+app.add_typer(recipes.app, name="recipes")
+app.add_typer(raising.app, name="seedling")
+
+
+def main() -> None:
+    """Run the command line."""
+    run(app)

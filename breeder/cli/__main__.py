@@ -1,0 +1,5 @@
+"""`python -P -m breeder.cli`."""
+
+from breeder.cli import main
+
+main()

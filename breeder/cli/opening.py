@@ -1,0 +1,55 @@
+"""What the factory's commands share: progress on standard error, opened parts, recipes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from router.cli.frame import home_of, settings_of
+
+if TYPE_CHECKING:
+    from breeder.deps import Deps
+    from breeder.recipe import Recipe
+
+RecipeOption = Annotated[str | None, typer.Option("--recipe", help="A recipe's name, or a TOML file.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe's value.")]
+
+
+def report(line: str) -> None:
+    """Tell how long work goes on, on standard error."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def sockets() -> Path:
+    """Return the private folder for engine sockets."""
+    from registry.home import socket_folder
+
+    folder = socket_folder(os.environ)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def opened(context: typer.Context) -> Iterator[Deps]:
+    """Give the parts of the chosen home."""
+    from breeder.deps import open_deps
+
+    home = home_of(context)
+    with open_deps(home, settings_of(home), sockets(), report) as deps:
+        yield deps
+
+
+def chosen_recipe(context: typer.Context, name: str | None, overrides: Sequence[str] | None) -> Recipe:
+    """Return the named recipe, else the one that breeds on the home's base."""
+    from breeder.recipe import load_recipe
+    from breeder.shipped import shipped
+
+    default = f"{settings_of(home_of(context)).local.base}-lora"
+    return load_recipe(name or default, [shipped("recipes")], overrides or ())

@@ -1,0 +1,40 @@
+"""Which specialist serves a workflow, read from the history of its champion pointer. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from registry.entities import Promotion, PromotionAction
+
+
+def champion_before(history: Sequence[Promotion]) -> str | None:
+    """Return who served before the present champion; None is the cloud.
+
+    `history` is one workflow's promotions, oldest first. A rollback takes back the move that it answers, so the next
+    one reaches further back; a retired specialist is passed over.
+
+    Raises:
+        LookupError: nothing came before.
+    """
+    served = _served(history)
+    if len(served) == 1:
+        raise LookupError("no champion came before the present one")
+    return served[-2]
+
+
+def _served(history: Sequence[Promotion]) -> list[str | None]:
+    """Return those who served up to now, without what was taken back; the cloud comes first."""
+    served: list[str | None] = [None]
+    for move in history:
+        if move.action is PromotionAction.RETIRE:
+            served = _without_repeats([name for name in served if name is None or name != move.previous])
+        if move.action is PromotionAction.ROLLBACK and move.specialist in served:
+            last = max(place for place, name in enumerate(served) if name == move.specialist)
+            served = served[: last + 1]
+        elif served[-1] != move.specialist:
+            served.append(move.specialist)
+    return served
+
+
+def _without_repeats(names: Sequence[str | None]) -> list[str | None]:
+    return [name for place, name in enumerate(names) if place == 0 or name != names[place - 1]]

@@ -1,0 +1,118 @@
+"""One thread that writes what many submit: a commit costs a flush of the disk, so those who wait share it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from registry.entities import Event
+from registry.errors import ConflictError, DataError, LedgerError, ModelBreederError, NotFoundError
+from registry.ledger import Ledger
+
+_log = logging.getLogger("modelbreeder.registry")
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    events: Sequence[Event]
+    future: Future[list[str]]
+
+
+_Queue: TypeAlias = "queue.SimpleQueue[_Submission | None]"
+
+
+class LedgerWriter:
+    """The only writer of a process's chain; close it to drain it.
+
+    What was submitted is written even if nobody waits for its future any more: a client that left early must not
+    take its intent with it.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._queue: _Queue = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def submit(self, *events: Event) -> Future[list[str]]:
+        """Queue events to be recorded in one transaction; the future gives their ids once they are durable.
+
+        The future fails as `Ledger.append` does, and with LedgerError after `close`.
+        """
+        future: Future[list[str]] = Future()
+        future.set_running_or_notify_cancel()
+        with self._gate:
+            if self._closed:
+                future.set_exception(LedgerError("the ledger is closed; nothing is recorded while the daemon stops"))
+            else:
+                self._queue.put(_Submission(events, future))
+        return future
+
+    def close(self) -> None:
+        """Write what is queued and stop."""
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, ends = self._gather(first)
+            self._write(batch)
+            if ends:
+                return
+
+    def _gather(self, first: _Submission) -> tuple[list[_Submission], bool]:
+        """Return what is queued by now, and whether the queue ends with it."""
+        batch = [first]
+        while len(batch) < _BATCH:
+            try:
+                following = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                return batch, True
+            batch.append(following)
+        return batch, False
+
+    def _write(self, batch: Sequence[_Submission]) -> None:
+        try:
+            ids = iter(self._ledger.append(*(event for each in batch for event in each.events)))
+        except (ConflictError, DataError, NotFoundError) as error:
+            # One submission is at fault: each then stands alone, so that it fails by itself.
+            if len(batch) == 1:
+                batch[0].future.set_exception(error)
+            else:
+                for each in batch:
+                    self._write([each])
+        except Exception as error:  # noqa: BLE001  the ledger recorder: whatever fails is told, and the next is tried
+            self._fail(batch, error)
+        else:
+            for each in batch:
+                each.future.set_result(list(islice(ids, len(each.events))))
+
+    def _fail(self, batch: Sequence[_Submission], error: Exception) -> None:
+        _log.error("%d submissions to the ledger failed: %s", len(batch), error)
+        if not isinstance(error, ModelBreederError):
+            error = LedgerError(f"the ledger could not record: {type(error).__name__}: {error}; see the daemon's log")
+        for each in batch:
+            each.future.set_exception(error)

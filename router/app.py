@@ -1,0 +1,167 @@
+"""The HTTP surface: paths to functions, errors to OpenAI's envelope; never a framework's default body."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from registry.entities import Json
+from registry.errors import ModelBreederError
+from router.admission import InFlight
+from router.chat import model_list, model_object, parse_chat
+from router.deps import Deps
+from router.exchange import Incoming, TurnError
+from router.explaining import explanation, parse_question, plain
+from router.health import model_names, readiness
+from router.hints import parse_hints
+from router.http_wire import HttpWire, race, read_json_body
+from router.origins import LoopbackOnly
+from router.problems import Problem, ProblemType, problem_of, unknown_path
+from router.verdicts import parse_feedback
+
+_log = logging.getLogger("modelbreeder.router")
+
+
+def make_app(deps: Deps, in_flight: InFlight) -> Starlette:
+    """Return the daemon's ASGI application."""
+    surface = Surface(deps, in_flight)
+    routes = [
+        Route("/v1/chat/completions", surface.chat, methods=["POST"]),
+        Route("/v1/models", surface.models, methods=["GET"]),
+        Route("/v1/models/{name:path}", surface.model, methods=["GET"]),
+        Route("/v1/feedback", surface.feedback, methods=["POST"]),
+        Route("/v1/route/explain", surface.explain, methods=["POST"]),
+        Route("/healthz", surface.healthz, methods=["GET"]),
+        Route("/readyz", surface.readyz, methods=["GET"]),
+    ]
+    handlers = {HTTPException: _http_error, ModelBreederError: _known_error, Exception: _unknown_error}
+    return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly)], exception_handlers=handlers)
+
+
+class Surface:
+    """The endpoints."""
+
+    def __init__(self, deps: Deps, in_flight: InFlight) -> None:
+        self._deps = deps
+        self._in_flight = in_flight
+
+    async def chat(self, request: Request) -> Response:
+        """POST /v1/chat/completions."""
+        incoming = _incoming(request, await read_json_body(request))
+        return _TurnResponse(self._deps, self._in_flight, incoming)
+
+    async def models(self, _: Request) -> Response:
+        """GET /v1/models."""
+        return _json(model_list(model_names(self._deps), self._deps.outside.clock()))
+
+    async def model(self, request: Request) -> Response:
+        """GET /v1/models/{id}."""
+        name = str(request.path_params["name"])
+        owner = model_names(self._deps).get(name)
+        if owner is None:
+            problem = Problem(
+                404, ProblemType.NOT_FOUND, f"no model {name!r}; see /v1/models", "model_not_found", "model"
+            )
+            return _refusal(problem)
+        return _json(model_object(name, owner, self._deps.outside.clock()))
+
+    async def feedback(self, request: Request) -> Response:
+        """POST /v1/feedback."""
+        kept = await self._deps.verdicts.give(parse_feedback(await read_json_body(request)))
+        return _json(plain(kept))
+
+    async def explain(self, request: Request) -> Response:
+        """POST /v1/route/explain."""
+        question = parse_question(await read_json_body(request))
+        headers = _headers(request)
+        hints = parse_hints(headers.items(), question.body.get("metadata"))
+        outside = self._deps.outside
+        routed = self._deps.router.route(Incoming(question, hints, headers), outside.new_id(), outside.clock())
+        return _json(explanation(routed))
+
+    async def healthz(self, _: Request) -> Response:
+        """GET /healthz: the process answers."""
+        return _json({"status": "ok", "in_flight": self._in_flight.count})
+
+    async def readyz(self, _: Request) -> Response:
+        """GET /readyz: the ledger can be written and somebody can answer."""
+        ready, checks = await readiness(self._deps)
+        body: Json = {"status": "ready" if ready else "not ready", "checks": checks}
+        return _json(body, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class _TurnResponse(Response):
+    """Runs a turn as its own response, so that frames leave as they come."""
+
+    def __init__(self, deps: Deps, in_flight: InFlight, incoming: Incoming) -> None:
+        self._deps = deps
+        self._in_flight = in_flight
+        self._incoming = incoming
+        self.background = None
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._in_flight.place():
+            wire = HttpWire(send)
+            try:
+                await race(receive, wire, self._deps.turns.respond(self._incoming, wire))
+            except TurnError as error:
+                await wire.refuse(problem_of(error.cause), error.headers)
+
+
+def _incoming(request: Request, raw: bytes) -> Incoming:
+    headers = _headers(request)
+    chat = parse_chat(raw)
+    return Incoming(chat, parse_hints(request.headers.items(), chat.body.get("metadata")), headers)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return dict(request.headers.items())
+
+
+def _json(value: Json, status: int = HTTPStatus.OK) -> Response:
+    return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+def _refusal(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    merged = {**(headers or {}), **problem.headers}
+    return Response(problem.body, problem.status, merged, media_type="application/json")
+
+
+async def _known_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, ModelBreederError):
+        raise error
+    return _refusal(problem_of(error))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return _refusal(unknown_path(request.url.path))
+    problem = Problem(
+        error.status_code,
+        ProblemType.INVALID_REQUEST,
+        f"{request.method} {request.url.path}: {error.detail}",
+        "invalid_request",
+    )
+    return _refusal(problem, error.headers)
+
+
+async def _unknown_error(request: Request, error: Exception) -> Response:
+    """Answer a bug; its trace goes to the log, not to the client."""
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _refusal(
+        Problem(500, ProblemType.SERVER, "the daemon failed on this request; see its log", "internal_error")
+    )

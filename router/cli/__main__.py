@@ -1,0 +1,5 @@
+"""`python -P -m router.cli`."""
+
+from router.cli import main
+
+main()

@@ -1,0 +1,159 @@
+"""`explain` and `run`: one request, routed in this process, with or without an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from registry.home import Home
+from router.cli.frame import JsonOption, home_of, read_text, say, say_json, say_table, settings_of, short
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from registry.errors import ModelBreederError
+    from registry.settings import Settings
+    from router.chat import ChatRequest
+    from router.deps import Deps
+    from router.exchange import Incoming
+    from router.routing import Routed
+
+WorkflowOption = Annotated[str | None, typer.Option(help="The workflow that the task belongs to.")]
+LaneOption = Annotated[str | None, typer.Option(help="The lane to take: local, cloud, or a lane's full name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(explain)
+    app.command(name="run")(run_request)
+
+
+def explain(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="TEXT|FILE", help="A text, or a file with a text or a request.")],
+    workflow: WorkflowOption = None,
+    lane: LaneOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where a request would go and why, without sending it."""
+    from router.explaining import explanation
+
+    home = home_of(context)
+    text = read_text(source) if source == "-" or _is_file(source) else source
+    incoming = incoming_of(text, workflow, lane)
+    routed = asyncio.run(_route(home, settings_of(home), incoming))
+    if as_json:
+        say_json(explanation(routed))
+    else:
+        _show(routed)
+
+
+def run_request(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A text or a chat request; - for standard input.")],
+    lane: LaneOption = None,
+    workflow: WorkflowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Route a request, answer it, record it; print the answer and where its record lies."""
+    home = home_of(context)
+    incoming = incoming_of(read_text(source), workflow, lane)
+    answer, headers, record, error = asyncio.run(_answer(home, settings_of(home), incoming))
+    if as_json:
+        told = {name: headers.get(f"x-modelbreeder-{name}") for name in ("interaction", "lane", "model", "reason")}
+        failure = None if error is None else str(error)
+        say_json({**told, "answer": answer, "record": str(record), "error": failure})
+    else:
+        say("\n".join([*([] if answer is None else [answer]), f"record: {record}"]))
+    if error is not None:
+        raise error
+
+
+def incoming_of(text: str, workflow: str | None, lane: str | None) -> Incoming:
+    """Return a request: a chat request where the text is one, else a single turn of it; never streamed."""
+    from router.exchange import Incoming
+    from router.hints import parse_hints
+
+    hints = {"x-modelbreeder-workflow": workflow, "x-modelbreeder-lane": lane}
+    headers = {name: value for name, value in hints.items() if value is not None}
+    request = _request(text)
+    return Incoming(request, parse_hints(headers.items(), request.body.get("metadata")), headers)
+
+
+def _request(text: str) -> ChatRequest:
+    from router.chat import parse_chat
+    from router.explaining import text_request
+
+    if not _looks_like_request(text):
+        return text_request(text, None)
+    request = parse_chat(text.encode())
+    body = {key: value for key, value in request.body.items() if key not in ("stream", "stream_options")}
+    return type(request)(body, request.model, stream=False, wants_usage=False)
+
+
+def _looks_like_request(text: str) -> bool:
+    import orjson
+
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(value, dict) and "messages" in value
+
+
+def _is_file(source: str) -> bool:
+    try:
+        return Path(source).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+async def _route(home: Home, settings: Settings, incoming: Incoming) -> Routed:
+    from router.deps import open_deps, real_outside
+
+    async with open_deps(home, settings, real_outside(settings, os.environ)) as deps:
+        return deps.router.route(incoming, deps.outside.new_id(), deps.outside.clock())
+
+
+async def _answer(
+    home: Home, settings: Settings, incoming: Incoming
+) -> tuple[str | None, Mapping[str, str], Path, ModelBreederError | None]:
+    """Return the answer, its headers, where its record was exported, and the error that took its place."""
+    from router.chat import answer_text, parse_object
+    from router.deps import open_deps, real_outside
+    from router.exchange import CollectingWire, TurnError
+
+    async with open_deps(home, settings, real_outside(settings, os.environ)) as deps:
+        wire = CollectingWire()
+        try:
+            await deps.turns.respond(incoming, wire)
+        except TurnError as error:
+            return None, error.headers, _export(deps, home, error.headers), error.cause
+        return answer_text(parse_object(wire.body)), wire.headers, _export(deps, home, wire.headers), None
+
+
+def _export(deps: Deps, home: Home, headers: Mapping[str, str]) -> Path:
+    from router.records import export_record
+
+    return export_record(deps.ledger, headers["x-modelbreeder-interaction"], home.runs)
+
+
+def _show(routed: Routed) -> None:
+    decision = routed.decision
+    masked = ", ".join(f"{count} {kind}" for kind, count in routed.redaction.counts.items()) or "nothing"
+    say(f"lane      {decision.lane}")
+    say(f"model     {decision.selected_model_or_stack}")
+    say(f"rule      {decision.rule}")
+    say(f"reason    {decision.local_reason}")
+    say(f"fallback  {decision.fallback_target or '-'}")
+    say(f"workflow  {routed.envelope.workflow or '-'}")
+    say(f"masked    {masked}")
+    rows = [
+        (one.model, one.lane.value, short(one.margin), short(one.coverage), one.why_not or "chosen")
+        for one in decision.candidates
+    ]
+    say_table(("candidate", "lane", "margin", "coverage", "why not"), rows)

@@ -1,0 +1,115 @@
+"""What all commands share: the home they work in, how they print, and how an error ends them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from registry.errors import DataError, ModelBreederError
+from registry.home import Home, find_home
+
+if TYPE_CHECKING:
+    # pydantic takes 0.15 s to import, which `--help` must not wait for.
+    from registry.settings import Settings
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Folder that holds everything; else MODELBREEDER_HOME.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def new_app(help_text: str) -> typer.Typer:
+    """Return a command group whose root option is --home."""
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=help_text)
+
+    @app.callback()
+    def root(context: typer.Context, home: HomeOption = None) -> None:
+        context.obj = find_home(home, os.environ)
+
+    return app
+
+
+def home_of(context: typer.Context) -> Home:
+    """Return the home that the root option named, else the one of the environment."""
+    return context.obj if isinstance(context.obj, Home) else find_home(None, os.environ)
+
+
+def settings_of(home: Home) -> Settings:
+    """Read the settings of a home."""
+    from registry.settings import load_settings
+
+    return load_settings(home.config_file)
+
+
+def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
+    """Run commands; an error of ours is one line on standard error and its own exit code."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    # A stream that broke upstream is cut on purpose; the ledger has it, so the log need not.
+    logging.getLogger("uvicorn.error").addFilter(lambda entry: "without completing response" not in entry.getMessage())
+    try:
+        app(arguments)
+    except ModelBreederError as error:
+        sys.stderr.write(f"modelbreeder: {' '.join(str(error).split())}\n")
+        raise SystemExit(exit_code_of(error)) from None
+
+
+def exit_code_of(error: ModelBreederError) -> int:
+    """Return what a command exits with after an error."""
+    return error.exit_code
+
+
+def read_source(source: str) -> bytes:
+    """Return the bytes of a file, of standard input for `-`, or raise DataError."""
+    if source == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise DataError(f"{source} cannot be read: {error.strerror}; name a file, or - for standard input") from error
+
+
+def read_text(source: str) -> str:
+    """Return the UTF-8 text of a file or of standard input."""
+    try:
+        return read_source(source).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source} is not UTF-8 text: {error.reason} at byte {error.start}; convert it") from error
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{text}\n")
+
+
+def say_json(value: object) -> None:
+    """Print one JSON value."""
+    say(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; plain tab-separated lines when standard output is no terminal."""
+    if not sys.stdout.isatty():
+        say("\t".join(columns))
+        for row in rows:
+            say("\t".join(" ".join(cell.split()) for cell in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def short(value: float | None, unit: str = "", digits: int = 4) -> str:
+    """Return a number for a table, a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}g}{unit}"

@@ -1,0 +1,217 @@
+"""Serves a request from an upstream: whole or streamed, values put back, the outcome durable before the last byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+import orjson
+
+from registry.entities import Json, Outcome, Status, Usage
+from registry.errors import LedgerError, ModelBreederError, UpstreamError
+from router.assembly import upstream_usage
+from router.attempts import Attempt, upstream_body
+from router.chat import DONE_FRAME, JsonObject, answer_text, data_frame
+from router.egress import Egress, Parcel, read_whole
+from router.envelope import estimate_tokens
+from router.exchange import CutStreamError
+from router.fitness import wants_json_object
+from router.passage import Passage
+from router.pricing import Prices
+from router.problems import problem_of
+from router.recording import Recorder
+from router.routing import Routed
+from router.sse import events
+from router.upstream import CloudReply, UpstreamProblem, UpstreamStatusError
+
+MAX_ANSWER_BYTES = 64 << 20
+_DRAIN_S = 0.1
+_PASSED_PREFIXES = ("x-ratelimit-", "openai-")
+
+
+@dataclass(frozen=True, slots=True)
+class CloudLane:
+    """Where requests meet upstreams."""
+
+    egress: Egress
+    recorder: Recorder
+    prices: Prices
+
+    async def serve(self, attempt: Attempt) -> None:
+        """Ask the attempt's target and pass its answer on.
+
+        Raises:
+            CutStreamError: the stream broke after its first frame.
+            ModelBreederError: no answer; the client has got nothing, the outcome is recorded.
+
+        """
+        streams = attempt.routed.incoming.request.stream
+        passage = _passage(attempt.routed) if streams else None
+        try:
+            reply = await self.egress.send(attempt.intent, _parcel(attempt))
+            try:
+                await _check_status(reply, attempt)
+                await (self._stream(attempt, reply, passage) if passage else self._whole(attempt, reply))
+            finally:
+                reply.close()
+        except asyncio.CancelledError:
+            await self._abandon(attempt, passage)
+            raise
+        except CutStreamError:
+            raise
+        except ModelBreederError as error:
+            await self._fail(attempt, error)
+            raise
+
+    async def _whole(self, attempt: Attempt, reply: CloudReply) -> None:
+        raw = await read_whole(reply, MAX_ANSWER_BYTES)
+        attempt.saw_token()
+        response = _object(raw)
+        await self._end(attempt, Status.OK, response)
+        if _restores(attempt.routed):
+            raw = orjson.dumps(attempt.routed.redaction.masker.restore_json(response))
+        await attempt.wire.answer({**attempt.headers, **_passed_headers(reply)}, raw)
+
+    async def _stream(self, attempt: Attempt, reply: CloudReply, passage: Passage) -> None:
+        async with aclosing(events(reply.chunks())) as source:
+            begun = await self._pass_on(attempt, reply, passage, source)
+            await self._end(attempt, Status.OK, passage.assembly.completion())
+            if not begun:
+                await attempt.wire.begin({**attempt.headers, **_passed_headers(reply)})
+            await attempt.wire.write(DONE_FRAME)
+            await attempt.wire.end()
+            await _drain(source)
+
+    async def _pass_on(
+        self, attempt: Attempt, reply: CloudReply, passage: Passage, source: AsyncGenerator[bytes, None]
+    ) -> bool:
+        """Pass frames on until [DONE]; say whether the client's stream has begun."""
+        begun = False
+        try:
+            async for frame in _frames(passage, source, attempt.target.upstream):
+                if not begun:
+                    attempt.saw_token()
+                    await attempt.wire.begin({**attempt.headers, **_passed_headers(reply)})
+                    begun = True
+                await attempt.wire.write(frame)
+        except UpstreamError as error:
+            if not begun:
+                raise
+            await attempt.wire.write(data_frame(problem_of(error).body))
+            await self._end(attempt, Status.TRUNCATED, passage.assembly.completion(), str(error))
+            raise CutStreamError(str(error)) from error
+        return begun
+
+    async def _abandon(self, attempt: Attempt, passage: Passage | None) -> None:
+        """Record that the client left, or the daemon stopped; the upstream is closed by now."""
+        partial = passage.assembly.completion() if passage and passage.assembly.has_text else None
+        status, why = attempt.abandonment
+        if not attempt.ended:
+            await self._end(attempt, status, partial, why)
+
+    async def _fail(self, attempt: Attempt, error: ModelBreederError) -> None:
+        """Record a failure; where the ledger refused the intent it takes no outcome either."""
+        if not attempt.ended and not isinstance(error, LedgerError):
+            with suppress(ModelBreederError):
+                await self._end(attempt, Status.ERROR, None, str(error))
+
+    async def _end(self, attempt: Attempt, status: Status, response: Json, error: str | None = None) -> None:
+        await self.recorder.record(self._outcome(attempt, status, response, error), *attempt.notes)
+
+    def _outcome(self, attempt: Attempt, status: Status, response: Json, error: str | None) -> Outcome:
+        reported = response.get("usage") if isinstance(response, dict) else None
+        usage = upstream_usage(reported) or (_estimate(attempt.routed, response) if response else None)
+        cost = self.prices.cost(attempt.target, usage, attempt.intent.at_utc, _cached_tokens(reported))
+        return attempt.outcome(status, response=response, usage=usage, cost_usd=cost, cloud_cost_usd=cost, error=error)
+
+
+async def _frames(passage: Passage, source: AsyncGenerator[bytes, None], upstream: str) -> AsyncGenerator[bytes, None]:
+    """Yield what the client gets until [DONE]; raise UpstreamError where the stream ends before."""
+    async for data in source:
+        frame = passage.forward(data)
+        if passage.ended:
+            return
+        if frame:
+            yield frame
+    raise UpstreamError(f"upstream {upstream!r} ended its stream without the end mark; the answer is not whole")
+
+
+def _parcel(attempt: Attempt) -> Parcel:
+    routed = attempt.routed
+    deadline_ms = routed.envelope.deadline_ms
+    return Parcel(
+        upstream=attempt.target.upstream,
+        masked=upstream_body(routed, routed.masked),
+        received=upstream_body(routed, routed.incoming.request.body),
+        headers=routed.incoming.headers,
+        deadline_s=None if deadline_ms is None else deadline_ms / 1000,
+    )
+
+
+def _restores(routed: Routed) -> bool:
+    """Say whether values were masked in what the upstream saw; private upstreams see the real ones."""
+    return routed.was_masked and not (routed.cloud is not None and routed.cloud.private)
+
+
+def _passage(routed: Routed) -> Passage:
+    masker = routed.redaction.masker if _restores(routed) else None
+    return Passage(masker, wants_usage=routed.incoming.request.wants_usage, json_text=wants_json_object(routed.masked))
+
+
+async def _check_status(reply: CloudReply, attempt: Attempt) -> None:
+    if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return
+    body = await read_whole(reply, MAX_ANSWER_BYTES)
+    said = _said(body)
+    if _restores(attempt.routed):
+        said = replace(said, message=attempt.routed.redaction.masker.restore(said.message))
+    retry_after = reply.headers.get("retry-after")
+    raise UpstreamStatusError(attempt.target.upstream, reply.status, body, retry_after, said)
+
+
+def _said(body: bytes) -> UpstreamProblem:
+    """Return what an upstream's error says, in whatever form it came."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        parsed = None
+    error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
+    known = error if isinstance(error, dict) else {}
+    message = known.get("message") or error or body[:300].decode(errors="replace") or "an empty body"
+    kind, code, param = (None if known.get(key) is None else str(known[key]) for key in ("type", "code", "param"))
+    return UpstreamProblem(str(message), kind, code, param)
+
+
+def _object(raw: bytes) -> JsonObject:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamError(f"the upstream's answer is not JSON: {raw[:80]!r}") from error
+    if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
+        raise UpstreamError(f"the upstream's answer is no chat completion: {raw[:80]!r}")
+    return value
+
+
+def _estimate(routed: Routed, response: Json) -> Usage:
+    return Usage(routed.envelope.estimated_tokens, estimate_tokens(answer_text(response)), "estimate")
+
+
+def _cached_tokens(usage: Json) -> int:
+    details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return cached if isinstance(cached, int) else 0
+
+
+def _passed_headers(reply: CloudReply) -> dict[str, str]:
+    return {name: value for name, value in reply.headers.items() if name.startswith(_PASSED_PREFIXES)}
+
+
+async def _drain(source: AsyncGenerator[bytes, None]) -> None:
+    """Read on to the end of a finished stream, so that its connection can be used again."""
+    with suppress(TimeoutError, UpstreamError):
+        async with asyncio.timeout(_DRAIN_S):
+            async for _ in source:
+                pass

@@ -1,0 +1,134 @@
+"""The composition root: everything that a router process is made of, opened and closed in one place."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from registry.artifacts import ArtifactStore
+from registry.catalog import Catalog
+from registry.database import Database, open_database
+from registry.entities import Purpose
+from registry.home import Home, socket_folder
+from registry.ids import Clock, NewId, new_id, utc_now
+from registry.ledger import Ledger, new_writer_id
+from registry.ledger_writer import LedgerWriter
+from registry.processes import this_process
+from registry.settings import Settings, UpstreamSettings
+from router.cloud_lane import CloudLane
+from router.egress import Egress
+from router.engines import EnginePool, OwnedEngine
+from router.local_lane import LocalLane
+from router.masker_memory import MaskerMemory
+from router.pricing import Prices
+from router.recording import Recorder
+from router.redaction.redactor import default_redactor
+from router.routing import Router
+from router.standings import Registry
+from router.turn import Turns
+from router.upstream import Cloud
+from router.verdicts import Verdicts
+
+NO_ENGINE = "the local engine is not installed; pip install 'modelbreeder[local]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a router process needs of the world; tests hand in fakes."""
+
+    make_cloud: Callable[[str, UpstreamSettings], Cloud]
+    make_engine: Callable[[Path], OwnedEngine]
+    engine_missing: str = ""
+    clock: Clock = utc_now
+    new_id: NewId = new_id
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """An open router."""
+
+    settings: Settings
+    outside: Outside
+    database: Database
+    ledger: Ledger
+    writer: LedgerWriter
+    registry: Registry
+    router: Router
+    turns: Turns
+    verdicts: Verdicts
+
+
+def real_outside(settings: Settings, environ: Mapping[str, str]) -> Outside:
+    """Return the real world: upstreams over HTTP, engines as child processes."""
+    # Imported here, so that commands that call nobody start without aiohttp.
+    from router.http_cloud import HttpCloud
+
+    def make_cloud(name: str, upstream: UpstreamSettings) -> Cloud:
+        key = environ.get(upstream.api_key_env) if upstream.api_key_env else None
+        return HttpCloud(name, upstream, key, proxy_for(upstream.base_url))
+
+    def make_engine(base: Path) -> OwnedEngine:
+        from router.engine.process import EngineProcess
+
+        folder = socket_folder(environ)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return EngineProcess(base, socket_dir=folder, threads=settings.local.threads, context=settings.local.context)
+
+    missing = "" if importlib.util.find_spec("llama_cpp") else NO_ENGINE
+    return Outside(make_cloud, make_engine, missing)
+
+
+def proxy_for(base_url: str) -> str | None:
+    """Return the proxy that the usual environment variables name for a URL, None for a direct connection."""
+    parts = urlsplit(base_url)
+    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not parts.hostname or loopback or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+@asynccontextmanager
+async def open_deps(
+    home: Home, settings: Settings, outside: Outside, *, purpose: Purpose | None = None
+) -> AsyncIterator[Deps]:
+    """Open a router process's parts; closing writes what is queued and stops engines and connections.
+
+    What is served counts as `purpose`, which is the home's own where none is given.
+    """
+    redactor = default_redactor(settings.redaction.rules)
+    prices = Prices(settings.upstreams)
+    home.prepare()
+    async with AsyncExitStack() as stack:
+        database = open_database(settings.ledger.url or home.database_url)
+        stack.callback(database.close)
+        ledger = Ledger(database, new_writer_id("router", this_process(), outside.new_id), outside.new_id)
+        registry = Registry(Catalog(database), outside.monotonic)
+        router = Router(settings, redactor, registry, prices, outside.engine_missing)
+        writer = stack.enter_context(LedgerWriter(ledger))
+        recorder = Recorder(writer, outside.clock)
+        clouds = {name: outside.make_cloud(name, upstream) for name, upstream in settings.upstreams.items()}
+        egress = Egress(recorder, clouds, settings.upstreams)
+        stack.push_async_callback(egress.aclose)
+        engines = EnginePool(ArtifactStore(home.artifacts), outside.make_engine)
+        stack.push_async_callback(engines.aclose)
+        memory = MaskerMemory(outside.monotonic)
+        turns = Turns(
+            router=router,
+            local=LocalLane(engines, recorder, prices),
+            cloud=CloudLane(egress, recorder, prices),
+            recorder=recorder,
+            memory=memory,
+            purpose=purpose or settings.ledger.purpose,
+            clock=outside.clock,
+            new_id=outside.new_id,
+            monotonic=outside.monotonic,
+        )
+        verdicts = Verdicts(recorder, redactor, memory, outside.clock)
+        yield Deps(settings, outside, database, ledger, writer, registry, router, turns, verdicts)

@@ -1,0 +1,57 @@
+"""What the daemon offers at this moment: model names, and whether it could serve a request."""
+
+from __future__ import annotations
+
+import asyncio
+
+from registry.entities import Json
+from registry.errors import LedgerError
+from router.deps import Deps
+
+_PROBE_S = 2.0
+
+
+def model_names(deps: Deps) -> dict[str, str]:
+    """Return what may stand in a request's `model`, with the owner of each name."""
+    names = dict.fromkeys(("auto", "local", "cloud"), "modelbreeder")
+    for upstream, settings in deps.settings.upstreams.items():
+        names |= {model: upstream for model in settings.models if model not in names}
+        names |= {f"{upstream}/{model}": upstream for model in settings.models}
+    for workflow, offer in deps.registry.current().champions.items():
+        names |= {f"workflow:{workflow}": "modelbreeder", offer.specialist.name: "modelbreeder"}
+    return names
+
+
+async def readiness(deps: Deps) -> tuple[bool, dict[str, Json]]:
+    """Say whether the ledger can be written and anybody can answer, with each finding in words."""
+    ledger, backend = await _ledger_state(deps), backend_state(deps)
+    return ledger == backend == "ok", {"ledger": ledger, "backend": backend}
+
+
+async def _ledger_state(deps: Deps) -> str:
+    try:
+        async with asyncio.timeout(_PROBE_S):
+            await asyncio.to_thread(_take_write_lock, deps)
+            # Nothing to record, but its thread has to answer.
+            await asyncio.wrap_future(deps.writer.submit())
+    except LedgerError as error:
+        return str(error)
+    except TimeoutError:
+        return f"the ledger did not answer within {_PROBE_S:g} s"
+    return "ok"
+
+
+def _take_write_lock(deps: Deps) -> None:
+    with deps.database.write():
+        pass
+
+
+def backend_state(deps: Deps) -> str:
+    """Say why nobody can answer, `ok` where somebody can."""
+    settings = deps.settings
+    if settings.upstreams and not settings.policy.offline:
+        return "ok"
+    champions = deps.registry.current().champions
+    if champions and not deps.outside.engine_missing:
+        return "ok"
+    return deps.outside.engine_missing if champions else "no upstream is configured and no specialist is promoted"

@@ -1,0 +1,134 @@
+"""A turn's wire over HTTP, and the race between a turn and a client that leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Send
+
+from registry.errors import LedgerError
+from router.chat import data_frame
+from router.exchange import CutStreamError
+from router.problems import InvalidRequestError, MediaTypeError, Problem, ProblemType, TooLargeError
+
+MAX_BODY_BYTES = 32 << 20
+_STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
+_STOPPING = Problem(503, ProblemType.UNAVAILABLE, "the daemon is stopping; ask again", "stopping", retryable=True)
+
+
+class HttpWire:
+    """One HTTP response; `begun` says whether its headers have left."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.gone = False
+        self.begun = False
+
+    async def answer(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Send a whole JSON answer."""
+        await self._answer(200, headers, body)
+
+    async def refuse(self, problem: Problem, headers: Mapping[str, str]) -> None:
+        """Send an error answer."""
+        await self._answer(problem.status, {**headers, **problem.headers}, problem.body)
+
+    async def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.begun = True
+        typed = {**headers, "content-type": "application/json", "content-length": str(len(body))}
+        await self._send({"type": "http.response.start", "status": status, "headers": _encoded(typed)})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def begin(self, headers: Mapping[str, str]) -> None:
+        """Send the headers of a stream."""
+        self.begun = True
+        headers = {**headers, **_STREAM_HEADERS}
+        await self._send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
+
+    async def write(self, frame: bytes) -> None:
+        """Send one frame at once."""
+        await self._send({"type": "http.response.body", "body": frame, "more_body": True})
+
+    async def end(self) -> None:
+        """Send the terminating chunk."""
+        await self._send({"type": "http.response.body", "body": b""})
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+
+
+async def race(receive: Receive, wire: HttpWire, turn: Coroutine[object, object, None]) -> None:
+    """Run a turn; cancel it as soon as the client leaves, and wait until it has cleaned up.
+
+    A stream that broke is left without its terminating chunk, whereupon the server cuts the connection.
+    """
+    work = asyncio.create_task(turn)
+    gone = asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        await _cancelled(work)
+        await _say_stopping(wire)
+        raise
+    finally:
+        gone.cancel()
+    if not work.done():
+        wire.gone = True
+        await _cancelled(work)
+        return
+    try:
+        work.result()
+    except CutStreamError:
+        return
+
+
+async def _cancelled(work: asyncio.Task[None]) -> None:
+    work.cancel()
+    await asyncio.wait({work})
+    error = None if work.cancelled() else work.exception()
+    # The client is gone or the daemon stops, so nobody can be told; the next start closes the open intent.
+    if error is not None and not isinstance(error, LedgerError | CutStreamError):
+        raise error
+
+
+async def _say_stopping(wire: HttpWire) -> None:
+    if wire.begun:
+        await wire.write(data_frame(_STOPPING.body))
+    else:
+        await wire.refuse(_STOPPING, {})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def read_json_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Return the body of a JSON request.
+
+    Raises:
+        MediaTypeError: it is not declared as JSON, as a web form would not be.
+        TooLargeError: it is longer than the limit, in bytes.
+        InvalidRequestError: the client left in the middle of it.
+
+    """
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise MediaTypeError(f"content-type is {media_type!r}; send application/json")
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise TooLargeError(f"the body is over {limit:,} bytes; send less")
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > limit:
+                raise TooLargeError(f"the body is over {limit:,} bytes; send less")
+    except ClientDisconnect as error:
+        raise InvalidRequestError("the client left before its request was whole") from error
+    return bytes(body)

@@ -1,0 +1,210 @@
+"""The daemon process: bind, say so, serve until a signal, drain, and leave nothing open."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import math
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from urllib.parse import urlsplit
+
+import uvicorn
+from typing_extensions import override
+
+from registry.errors import ConfigError, ConflictError
+from registry.home import Home
+from registry.settings import DaemonSettings, Settings
+from router.admission import InFlight
+from router.app import make_app
+from router.deps import Deps, Outside, open_deps
+
+_log = logging.getLogger("modelbreeder.router")
+_BACKLOG = 512
+_CLEAN_UP_S = 5.0
+_INTERRUPTED_EXIT = 130
+
+Say = Callable[[str], None]
+
+
+class _Stop:
+    """What signals do: the first ends the server cleanly, a second Ctrl-C at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.server: uvicorn.Server | None = None
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        if self.server is not None:
+            self.server.force_exit = self.signal is not None and number == signal.SIGINT
+            self.server.should_exit = True
+        self.signal = number
+
+    def attach(self, server: uvicorn.Server) -> None:
+        """Let signals end this server, also one that came before it was there."""
+        self.server = server
+        server.should_exit = self.signal is not None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals, until everything is closed: a second one must not interrupt the closing."""
+        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers, which would end the process by the signal that stopped it."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Daemon:
+    """What a serving process is made of."""
+
+    home: Home
+    settings: Settings
+    outside: Outside
+    listener: socket.socket
+    say: Say
+    stop: _Stop
+
+
+def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str, str], say: Say) -> int:
+    """Serve until a signal; return the exit code, 0 after SIGTERM and 130 after Ctrl-C.
+
+    Raises:
+        ConfigError: the address is not loopback, an upstream is this daemon itself, or a rule cannot be read.
+        ConflictError: the port is taken.
+
+    """
+    # Imported here: uvloop exists on Linux and macOS only.
+    import uvloop
+
+    stop = _Stop()
+    with stop.listening(), bind(settings.daemon) as listener:
+        _refuse_loops(settings, listener.getsockname()[1])
+        for warning in missing_keys(settings, environ):
+            say(warning)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(_Daemon(home, settings, outside, listener, say, stop)))
+    return _INTERRUPTED_EXIT if stop.signal == signal.SIGINT else 0
+
+
+async def _serve(daemon: _Daemon) -> None:
+    async with open_deps(daemon.home, daemon.settings, daemon.outside) as deps:
+        closed = deps.ledger.close_interrupted(daemon.outside.clock())
+        if closed:
+            daemon.say(f"{closed} requests that an earlier daemon left open are now recorded as interrupted")
+        in_flight = InFlight(daemon.settings.daemon.max_in_flight)
+        server = _Server(_config(deps, in_flight), lambda: daemon.say(_ready_line(deps, daemon.listener)))
+        daemon.stop.attach(server)
+        await server.serve(sockets=[daemon.listener])
+        await _clean_up(in_flight)
+
+
+def _config(deps: Deps, in_flight: InFlight) -> uvicorn.Config:
+    return uvicorn.Config(
+        make_app(deps, in_flight),
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=math.ceil(deps.settings.daemon.drain_s),
+    )
+
+
+async def _clean_up(in_flight: InFlight) -> None:
+    """Give requests cut off at the end of the drain time to record how they ended."""
+    try:
+        async with asyncio.timeout(_CLEAN_UP_S):
+            await in_flight.drained()
+    except TimeoutError:
+        _log.error("%d requests did not end in time; the next start records them as interrupted", in_flight.count)
+
+
+def bind(settings: DaemonSettings) -> socket.socket:
+    """Return a socket that listens on the configured loopback address.
+
+    Raises:
+        ConfigError: the address is not loopback.
+        ConflictError: the port is taken.
+
+    """
+    host = "127.0.0.1" if settings.host == "localhost" else settings.host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError as error:
+        raise ConfigError(f"daemon.host {host!r} is no address; use 127.0.0.1") from error
+    if not address.is_loopback:
+        raise ConfigError(f"daemon.host {host!r} is not loopback; without tokens the daemon listens on 127.0.0.1 only")
+    family = socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, settings.port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            taken = f"port {settings.port} on {host} is taken; stop the other daemon or set daemon.port"
+            raise ConflictError(taken) from error
+        raise ConfigError(f"cannot listen on {host}:{settings.port}: {error}; set daemon.port") from error
+    return listener
+
+
+def _refuse_loops(settings: Settings, port: int) -> None:
+    for name, upstream in settings.upstreams.items():
+        parts = urlsplit(upstream.base_url)
+        if parts.hostname in ("127.0.0.1", "localhost", "::1") and parts.port == port:
+            raise ConfigError(
+                f"upstreams.{name}.base_url {upstream.base_url!r} is this daemon itself; name a model server"
+            )
+
+
+def _ready_line(deps: Deps, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    champions = deps.registry.current().champions
+    upstreams = ", ".join(deps.settings.upstreams) or "none"
+    return (
+        f"listening on http://{shown}:{port} · cloud {deps.settings.policy.cloud or 'none'}"
+        f" · upstreams {upstreams} · {len(champions)} specialists serving"
+    )
+
+
+def missing_keys(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Return one line for each upstream whose key is not set."""
+    return [
+        f"upstream {name!r} needs the environment variable {upstream.api_key_env}, which is not set;"
+        " requests to it will fail with 502 until it is set and the daemon restarted"
+        for name, upstream in settings.upstreams.items()
+        if upstream.api_key_env and not environ.get(upstream.api_key_env)
+    ]

@@ -1,0 +1,95 @@
+"""The champions of this moment, read from the registry: a move by any process acts on the next request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from registry.entities import Champion, Promotion, Specialist, Verdict, Workflow
+from registry.errors import LedgerError, NotFoundError
+from router.offers import LocalOffer
+
+_log = logging.getLogger("modelbreeder.router")
+WORKFLOWS_TTL_S = 5.0
+
+
+class CatalogReader(Protocol):
+    """What the router reads of the registry's catalog."""
+
+    def champion_sequence(self) -> int:
+        """Return a number that grows with every move of a champion."""
+        ...
+
+    def champions(self) -> Sequence[Champion]:
+        """Return who serves which workflow."""
+        ...
+
+    def promotions(self, workflow: str) -> Sequence[Promotion]:
+        """Return the moves of a workflow's champion, oldest first."""
+        ...
+
+    def workflows(self) -> Sequence[Workflow]:
+        """Return all workflows."""
+        ...
+
+    def specialist(self, name: str) -> Specialist:
+        """Return a specialist; NotFoundError where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """Champions by workflow, workflows by template fingerprint."""
+
+    champions: Mapping[str, LocalOffer] = field(default_factory=dict)
+    by_fingerprint: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry:
+    """The registry as one router process sees it; a registry that cannot be read leaves the last good view."""
+
+    def __init__(self, catalog: CatalogReader, monotonic: Callable[[], float]) -> None:
+        self._catalog = catalog
+        self._monotonic = monotonic
+        self._sequence: int | None = None
+        self._read_at_s = 0.0
+        self._standings = Standings()
+
+    def current(self) -> Standings:
+        """Return the champions of this moment; one tiny query unless one of them moved."""
+        try:
+            sequence = self._catalog.champion_sequence()
+            # New workflows move no champion, so their templates are looked up again now and then.
+            stale = self._monotonic() - self._read_at_s >= WORKFLOWS_TTL_S
+            if sequence != self._sequence or stale:
+                self._standings = read_standings(self._catalog)
+                self._sequence, self._read_at_s = sequence, self._monotonic()
+        except LedgerError as error:
+            _log.warning("the registry cannot be read, so the last known champions stay: %s", error)
+        return self._standings
+
+    def specialist(self, name: str) -> Specialist | None:
+        """Return a specialist by its public name, None where there is none."""
+        try:
+            return self._catalog.specialist(name)
+        except NotFoundError:
+            return None
+
+
+def read_standings(catalog: CatalogReader) -> Standings:
+    """Return the present standings."""
+    offers = [_offer(champion, catalog) for champion in catalog.champions()]
+    templates = {mark: workflow.name for workflow in catalog.workflows() for mark in workflow.fingerprints}
+    return Standings({offer.specialist.workflow: offer for offer in offers}, templates)
+
+
+def _offer(champion: Champion, catalog: CatalogReader) -> LocalOffer:
+    """Return a champion as an offer; without a passing evaluation, only a person's stated reason keeps it in place."""
+    evaluation = champion.evaluation
+    if evaluation is not None and evaluation.verdict is Verdict.PASS:
+        return LocalOffer(champion.specialist, evaluation)
+    moves = catalog.promotions(champion.workflow.name)
+    reason = moves[-1].reason.strip() if moves else ""
+    return LocalOffer(champion.specialist, evaluation, f"{moves[-1].by}: {reason}" if reason else "")

@@ -1,0 +1,182 @@
+"""One request from arrival to recorded answer: route, serve, escalate what is weak, fall back from what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from registry.entities import (
+    Candidate,
+    EvidenceType,
+    Json,
+    Lane,
+    Purpose,
+    RouteDecision,
+    Specialist,
+    Status,
+)
+from registry.errors import (
+    ConfigError,
+    ModelBreederError,
+    RedactionError,
+    RefusedError,
+    UpstreamError,
+)
+from registry.ids import Clock, NewId
+from router.attempts import Attempt, intent_of
+from router.cloud_lane import CloudLane
+from router.exchange import CutStreamError, Incoming, TurnError, Wire
+from router.local_lane import LocalLane
+from router.masker_memory import MaskerMemory
+from router.naming import Target
+from router.policy import EMBEDDED, HUMAN_REVIEW
+from router.problems import UnservedError
+from router.recording import Recorder
+from router.routing import Routed, Router
+from router.unreadable import unreadable
+from router.upstream import UpstreamStatusError
+
+WEAK_ANSWER_RULE = "weak-answer"
+LOCAL_FAILED_RULE = "local-failed"
+CLOUD_FAILED_RULE = "cloud-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Serves requests; one per process."""
+
+    router: Router
+    local: LocalLane
+    cloud: CloudLane
+    recorder: Recorder
+    memory: MaskerMemory
+    purpose: Purpose
+    clock: Clock
+    new_id: NewId
+    monotonic: Callable[[], float]
+
+    async def respond(self, incoming: Incoming, wire: Wire) -> None:
+        """Answer one request through its wire.
+
+        Raises:
+            TurnError: there is no answer; its cause says why, and its headers how the request was routed.
+            CutStreamError: the stream broke after its first frame and must not be ended.
+
+        """
+        routed = await self._route(incoming)
+        self.memory.remember(routed.interaction_id, routed.redaction.masker)
+        attempt = self._attempt(routed, routed.decision, routed.interaction_id, wire)
+        try:
+            if routed.decision.lane is Lane.NO_OP:
+                await self._refuse(attempt)
+            elif routed.decision.selected_runtime == EMBEDDED:
+                await self._local_first(attempt)
+            else:
+                await self._cloud_first(attempt)
+        except (CutStreamError, TurnError):
+            raise
+        except ModelBreederError as error:
+            raise TurnError(error, attempt.headers) from error
+
+    async def _route(self, incoming: Incoming) -> Routed:
+        interaction_id, now = self.new_id(), self.clock()
+        try:
+            return self.router.route(incoming, interaction_id, now)
+        except RedactionError as error:
+            facts = {"interaction_id": interaction_id, "policy_digest": self.router.policy_digest}
+            await self.recorder.record(*unreadable(incoming, error, now=now, purpose=self.purpose, **facts))
+            raise
+
+    def _attempt(
+        self, routed: Routed, decision: RouteDecision, interaction_id: str, wire: Wire, *, parent_id: str | None = None
+    ) -> Attempt:
+        intent = intent_of(routed, decision, interaction_id, self.clock(), self.purpose, parent_id=parent_id)
+        return Attempt(routed, intent, (), wire, self.monotonic, self.clock, self.monotonic())
+
+    async def _refuse(self, attempt: Attempt) -> None:
+        decision = attempt.routed.decision
+        reason = f"{decision.rule}: {decision.local_reason}"
+        await self.recorder.record(attempt.intent, attempt.outcome(Status.REFUSED, error=reason))
+        raise RefusedError(reason) if attempt.routed.route.forbidden else UnservedError(reason)
+
+    async def _local_first(self, attempt: Attempt) -> None:
+        decision, cloud = attempt.routed.decision, attempt.routed.cloud
+        escalates = cloud is not None and decision.fallback_target == cloud.target.name
+        why = await self.local.serve(attempt, escalates=escalates)
+        if not why:
+            return
+        rule = LOCAL_FAILED_RULE if attempt.first_token_s is None else WEAK_ANSWER_RULE
+        detail: Json = {"parent": attempt.id, "specialist": attempt.specialist.name, "why": why}
+        child = self._child(attempt, _escalated(decision, attempt.target, rule, why), EvidenceType.ESCALATION, detail)
+        await self._serve_child(child, self.cloud.serve(child))
+
+    async def _cloud_first(self, attempt: Attempt) -> None:
+        decision = attempt.routed.decision
+        if decision.evidence_required:
+            detail: Json = {"rule": decision.rule, "why": decision.local_reason}
+            attempt.notes = (self.recorder.note(attempt.id, EvidenceType.ESCALATION, detail),)
+        try:
+            await self.cloud.serve(attempt)
+        except (UpstreamError, ConfigError) as error:
+            if not _has_stand_in(attempt.routed) or _is_about_the_request(error):
+                raise
+            decision = _stand_in(decision, attempt.specialist, str(error))
+            detail = {"parent": attempt.id, "why": str(error)}
+            child = self._child(attempt, decision, EvidenceType.FALLBACK, detail)
+            await self._serve_child(child, self.local.serve(child, escalates=False))
+
+    async def _serve_child(self, child: Attempt, serving: Awaitable[object]) -> None:
+        """Serve a second attempt, whose headers then tell how the request ended."""
+        try:
+            await serving
+        except CutStreamError:
+            raise
+        except ModelBreederError as error:
+            raise TurnError(error, child.headers) from error
+
+    def _child(self, attempt: Attempt, decision: RouteDecision, kind: EvidenceType, detail: Json) -> Attempt:
+        child = self._attempt(attempt.routed, decision, self.new_id(), attempt.wire, parent_id=attempt.id)
+        child.notes = (self.recorder.note(child.id, kind, detail),)
+        self.memory.remember(child.id, attempt.routed.redaction.masker)
+        return child
+
+
+def _has_stand_in(routed: Routed) -> bool:
+    return routed.local is not None and routed.decision.fallback_target == routed.local.specialist.name
+
+
+def _is_about_the_request(error: ModelBreederError) -> bool:
+    return isinstance(error, UpstreamStatusError) and error.is_about_the_request
+
+
+def _stand_in(decision: RouteDecision, specialist: Specialist, why: str) -> RouteDecision:
+    """Return the decision to let a specialist answer what the cloud failed to."""
+    return replace(
+        decision,
+        lane=Lane.LOCAL_FAST,
+        selected_runtime=EMBEDDED,
+        selected_model_or_stack=specialist.name,
+        rule=CLOUD_FAILED_RULE,
+        local_reason=why,
+        fallback_target=HUMAN_REVIEW,
+    )
+
+
+def _escalated(decision: RouteDecision, target: Target, rule: str, why: str) -> RouteDecision:
+    """Return the decision to let a cloud model answer what its first choice did not."""
+    return replace(
+        decision,
+        lane=Lane.CLOUD_ESCALATION,
+        selected_runtime=target.upstream,
+        selected_model_or_stack=target.name,
+        rule=rule,
+        local_reason=why,
+        redaction_required=True,
+        evidence_required=True,
+        fallback_target=HUMAN_REVIEW,
+        candidates=tuple(_judged(candidate, target, why) for candidate in decision.candidates),
+    )
+
+
+def _judged(candidate: Candidate, target: Target, why: str) -> Candidate:
+    return replace(candidate, why_not="" if candidate.model == target.name else why)

@@ -1,0 +1,123 @@
+"""Group commit: many submit, one thread writes, each is told how its own events fared."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pytest
+from typing_extensions import override
+
+from registry.errors import ConflictError, DataError, LedgerError, NotFoundError
+from registry.ids import new_id
+from registry.ledger import Ledger
+from registry.ledger_writer import LedgerWriter
+from tests.registry.making import intent, outcome
+
+
+@pytest.fixture
+def writer(ledger) -> Iterator[LedgerWriter]:
+    with LedgerWriter(ledger) as open_writer:
+        yield open_writer
+
+
+class HeldLedger(Ledger):
+    """A ledger whose first write waits until the test lets it go, and which counts its transactions."""
+
+    def __init__(self, database) -> None:
+        super().__init__(database, "held", new_id)
+        self.gate = threading.Event()
+        self.reached = threading.Event()
+        self.sizes: list[int] = []
+        self.failure: Exception | None = None
+
+    @override
+    def append(self, *appended):
+        self.reached.set()
+        self.gate.wait(10)
+        self.sizes.append(len(appended))
+        if self.failure:
+            raise self.failure
+        return super().append(*appended)
+
+
+def test_a_future_gives_the_ids_of_its_own_events(writer, ledger):
+    first, second = writer.submit(intent("i1")), writer.submit(intent("i2"), outcome("i2"))
+    assert [len(first.result(10)), len(second.result(10))] == [1, 2]
+    assert ledger.interaction("i2").outcome == outcome("i2")
+
+
+def test_events_of_many_threads_are_all_recorded_in_one_chain(writer, ledger):
+    def one_request(number: int) -> None:
+        writer.submit(intent(f"i{number}")).result(30)
+        writer.submit(outcome(f"i{number}")).result(30)
+
+    with ThreadPoolExecutor(16) as pool:
+        wait([pool.submit(one_request, number) for number in range(200)])
+    report = ledger.verify()
+    assert (report.events, report.writers, report.problems) == (400, 1, ())
+    assert ledger.open_intents() == []
+
+
+def test_those_who_wait_share_a_commit(database):
+    ledger = HeldLedger(database)
+    with LedgerWriter(ledger) as writer:
+        first = writer.submit(intent("first"))
+        ledger.reached.wait(10)
+        waiting = [writer.submit(intent(f"i{number}")) for number in range(300)]
+        ledger.gate.set()
+        assert len({future.result(10)[0] for future in [first, *waiting]}) == 301
+    assert ledger.sizes == [1, 256, 44]
+
+
+def test_one_bad_submission_fails_alone(database):
+    ledger = HeldLedger(database)
+    with LedgerWriter(ledger) as writer:
+        writer.submit(intent("first"))
+        ledger.reached.wait(10)
+        good = writer.submit(intent("i1"))
+        unknown = writer.submit(outcome("nobody"))
+        unfit = writer.submit(intent("\ud800"))
+        ended = writer.submit(outcome("i1"))
+        twice = writer.submit(outcome("i1"))
+        ledger.gate.set()
+        assert len(good.result(10)) == len(ended.result(10)) == 1
+        for future, error in ((unknown, NotFoundError), (unfit, DataError), (twice, ConflictError)):
+            assert isinstance(future.exception(10), error)
+    assert Ledger(database, "w", new_id).verify().events == 3
+
+
+@pytest.mark.parametrize("failure", [LedgerError("disk full"), RuntimeError("unforeseen")])
+def test_a_failing_ledger_fails_each_future_and_the_writer_goes_on(database, failure):
+    ledger = HeldLedger(database)
+    ledger.failure = failure
+    with LedgerWriter(ledger) as writer:
+        failed = [writer.submit(intent("i1")), writer.submit(intent("i2"))]
+        ledger.gate.set()
+        assert [type(future.exception(10)) for future in failed] == [LedgerError, LedgerError]
+        ledger.failure = None
+        assert len(writer.submit(intent("i3")).result(10)) == 1
+
+
+def test_what_was_submitted_cannot_be_cancelled(database):
+    """A client that left must not take its intent with it: its bytes may be on their way."""
+    ledger = HeldLedger(database)
+    with LedgerWriter(ledger) as writer:
+        future = writer.submit(intent("i1"))
+        assert not future.cancel()
+        ledger.gate.set()
+    assert ledger.count() == 1
+
+
+def test_close_drains_and_later_submissions_fail(database):
+    ledger = HeldLedger(database)
+    writer = LedgerWriter(ledger)
+    queued = [writer.submit(intent(f"i{number}")) for number in range(150)]
+    ledger.gate.set()
+    writer.close()
+    writer.close()
+    assert all(future.done() and len(future.result()) == 1 for future in queued)
+    with pytest.raises(LedgerError, match="the ledger is closed"):
+        writer.submit(intent("late")).result(10)
+    assert ledger.count() == 150

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.entities import Lane, TaskEnvelope
+from router.envelope import Match, envelope_of, estimate_tokens
+from router.hints import Hints, parse_hints
+from router.naming import Place
+
+
+def described(body: dict[str, Any], hints: Hints = Hints(), place: Place = Place(None), **more: Any) -> TaskEnvelope:
+    given: dict[str, Any] = {"minimum_margin": -0.05, "redactions": {}, "customer_types": ("CUSTOMER",), **more}
+    return envelope_of({"model": "auto", **body}, hints, place, Match("w", 1.0), task_id="own", **given)
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": content}]}
+
+
+def test_a_plain_turn() -> None:
+    told = described(user("Fix   the\nbug"))
+
+    assert told.task_id == "own"
+    assert told.summary == "Fix the bug"
+    assert (told.workflow, told.match_score) == ("w", 1.0)
+    assert told.data_class == "public"
+    assert not (told.has_tools or told.in_tool_loop or told.multimodal or told.contains_customer_data)
+
+
+def test_features_of_the_body() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    loop = {"messages": [{"role": "user", "content": "x"}, {"role": "tool", "content": "1", "tool_call_id": "c"}]}
+
+    assert described({**user("x"), "tools": tools}).has_tools
+    assert described(loop).in_tool_loop
+    assert described(user([{"type": "image_url", "image_url": {"url": "u"}}])).multimodal
+    assert not described(user([{"type": "text", "text": "x"}])).multimodal
+    assert described({**user("x"), "web_search_options": {"a": 1}}).requires_external_knowledge
+
+
+def test_a_finding_of_a_customer_type_is_customer_data() -> None:
+    assert described(user("x"), redactions={"CUSTOMER": 1}).contains_customer_data
+    assert not described(user("x"), redactions={"PIIEMAIL": 3}).contains_customer_data
+
+
+def test_hints_fill_the_features() -> None:
+    hints = parse_hints([], {"task-id": "t9", "data-class": "client", "changed-files": 3, "retry-count": 1})
+    told = described(user("x"), hints)
+
+    assert (told.task_id, told.data_class, told.changed_files, told.retry_count) == ("t9", "client", 3, 1)
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1))
+def test_the_minimum_margin_only_rises(policy: float, hint: float) -> None:
+    told = described(user("x"), Hints(minimum_margin=hint), minimum_margin=policy)
+
+    assert told.minimum_margin == max(policy, hint)
+
+
+def test_a_lane_hint_narrows_the_place_of_the_model_name() -> None:
+    local = Place(None, Lane.LOCAL_FAST)
+
+    assert described(user("x"), place=local).requested_lane is Lane.LOCAL_FAST
+    assert described(user("x"), Hints(lane=Lane.LOCAL_PRIVATE), local).requested_lane is Lane.LOCAL_PRIVATE
+    assert described(user("x"), Hints(lane=Lane.LOCAL_FAST), local).requested_lane is Lane.LOCAL_FAST
+    assert described(user("x"), Hints(lane=Lane.NO_OP), Place(None, Lane.CLOUD_ESCALATION)).requested_lane is Lane.NO_OP
+
+
+def test_tokens_are_estimated_over_all_text() -> None:
+    assert estimate_tokens(["abcd", {"k": "efghi"}, 7, None]) == 3

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.entities import Usage
+from registry.errors import UpstreamError
+from router.assembly import ChunkAssembly, upstream_usage
+from router.passage import Passage
+from router.redaction.masking import Masker
+from router.redaction.redactor import default_redactor
+from tests.router.making import delta
+
+SECRET = "bob@example.org"
+
+
+def masker(text: str = f"write to {SECRET}") -> Masker:
+    return default_redactor().redact({"text": text}).masker
+
+
+def passed(passage: Passage, *chunks: Any) -> list[Any]:
+    found = [passage.forward(json.dumps(chunk).encode()) for chunk in chunks]
+    return [json.loads(frame[6:]) for frame in found if frame]
+
+
+def text_of(chunks: list[Any], field: str = "content") -> str:
+    return "".join(chunk["choices"][0]["delta"].get(field) or "" for chunk in chunks if chunk["choices"])
+
+
+def plain(**more: Any) -> Passage:
+    return Passage(None, **{"wants_usage": False, "json_text": False, **more})
+
+
+def test_unmasked_chunks_pass_byte_for_byte() -> None:
+    data = b'{"choices": [ {"index":0,"delta":{"content":"a"}} ],  "vendor": 1}'
+
+    assert plain().forward(data) == b"data: " + data + b"\n\n"
+
+
+def test_done_ends_the_passage_and_is_not_passed_on() -> None:
+    passage = plain()
+
+    assert passage.forward(b"[DONE]") == b""
+    assert passage.ended
+
+
+USAGE = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}}
+
+
+def test_the_usage_chunk_is_stripped_unless_asked_for_and_always_counted() -> None:
+    silent, asked = plain(), plain(wants_usage=True)
+
+    assert passed(silent, USAGE) == []
+    assert passed(asked, USAGE) == [USAGE]
+    assert upstream_usage(silent.assembly.usage) == Usage(5, 2, "upstream")
+
+
+def test_usage_beside_choices_is_counted_and_passed() -> None:
+    chunk = {**delta("x"), "usage": USAGE["usage"]}
+    passage = plain()
+
+    assert passed(passage, chunk) == [chunk]
+    assert upstream_usage(passage.assembly.usage) == Usage(5, 2, "upstream")
+
+
+@pytest.mark.parametrize("data", [b"nonsense", b"[1]", b'{"error":{"message":"boom"}}', b'{"error":"boom"}'])
+def test_what_is_no_chunk_is_an_upstream_error(data: bytes) -> None:
+    with pytest.raises(UpstreamError):
+        plain().forward(data)
+
+
+def test_an_upstreams_own_error_is_quoted() -> None:
+    with pytest.raises(UpstreamError, match="boom"):
+        plain().forward(b'{"error":{"message":"boom"}}')
+
+
+@given(st.lists(st.integers(0, 40), max_size=8))
+def test_a_placeholder_is_restored_wherever_the_stream_is_cut(cuts: list[int]) -> None:
+    told = "Dear PIIEMAIL1, not PIIEMAIL12 bye PIIEMAIL1"
+    edges = sorted({0, len(told), *(cut for cut in cuts if cut < len(told))})
+    pieces = [told[left:right] for left, right in zip(edges, edges[1:], strict=False)]
+    passage = Passage(masker(), wants_usage=False, json_text=False)
+
+    chunks = passed(passage, *(delta(piece) for piece in pieces), delta(finish="stop"))
+
+    assert text_of(chunks) == f"Dear {SECRET}, not PIIEMAIL12 bye {SECRET}"
+    assert passage.assembly.completion()["choices"][0]["message"]["content"] == told  # type: ignore[index,call-overload]
+
+
+def test_a_placeholder_in_tool_arguments_stays_json() -> None:
+    secret = 'password = "q\\"uote-9s8d7f6g5h"'
+    redaction = default_redactor().redact({"text": secret})
+    placeholder = next(word for word in str(redaction.body["text"]).replace('"', " ").split() if "SECRET" in word)
+    passage = Passage(redaction.masker, wants_usage=False, json_text=False)
+    arguments = json.dumps({"to": placeholder})
+    pieces = [arguments[:9], arguments[9:]]
+    calls = [delta(tool_calls=[{"index": 0, "function": {"arguments": piece}}]) for piece in pieces]
+
+    chunks = passed(passage, *calls, delta(finish="tool_calls"))
+
+    sent = [call for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls", [])]
+    restored = json.loads("".join(call["function"]["arguments"] for call in sent))
+    assert redaction.masker.mask(restored["to"]) == placeholder
+    assert restored["to"] != placeholder
+
+
+def test_text_held_back_comes_with_the_finish() -> None:
+    passage = Passage(masker(), wants_usage=False, json_text=False)
+
+    chunks = passed(passage, delta("see PIIEMAIL1"), delta(finish="stop"))
+
+    assert [chunk["choices"][0]["delta"].get("content") for chunk in chunks] == ["see ", SECRET]
+
+
+def test_choices_are_restored_apart() -> None:
+    passage = Passage(masker(), wants_usage=False, json_text=False)
+    first, second = delta("PIIE"), delta("PIIE")
+    second["choices"][0]["index"] = 1
+    rest = {"choices": [{"index": index, "delta": {"content": "MAIL1 "}, "finish_reason": None} for index in (0, 1)]}
+
+    chunks = passed(passage, first, second, rest)
+
+    assert [choice["delta"]["content"] for choice in chunks[2]["choices"]] == [f"{SECRET} ", f"{SECRET} "]
+
+
+def test_chunks_are_put_together_as_one_completion() -> None:
+    assembly = ChunkAssembly()
+    for chunk in (
+        delta("", role="assistant"),
+        delta("par"),
+        delta("is"),
+        delta(
+            tool_calls=[{"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a"'}}]
+        ),
+        delta(tool_calls=[{"index": 0, "function": {"arguments": ":1}"}}]),
+        delta(finish="tool_calls"),
+        USAGE,
+    ):
+        assembly.add(chunk)  # type: ignore[arg-type]  # Json
+
+    whole: Any = assembly.completion()
+
+    assert whole["object"] == "chat.completion"
+    assert whole["model"] == "gpt-5.4-0101"
+    assert whole["usage"]["total_tokens"] == 7
+    choice = whole["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] == "paris"
+    assert choice["message"]["tool_calls"] == [
+        {"type": "function", "id": "c1", "function": {"name": "f", "arguments": '{"a":1}'}}
+    ]
+
+
+def test_usage_that_is_no_count_is_none() -> None:
+    assert upstream_usage(None) is None
+    assert upstream_usage({"prompt_tokens": "5"}) is None
