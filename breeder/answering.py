@@ -47,7 +47,7 @@ async def answer_all(engine: Engine, stack: Stack, prompts: Sequence[Prompt], pa
 
 
 async def _answer(engine: Engine, stack: Stack, prompt: Prompt) -> LocalAnswer:
-    """Answer one prompt; one that the router would not give to this candidate, or that is cut off, has no confidence."""
+    """Answer one prompt; what the router would not ask this candidate, or what is cut off, has no confidence."""
     started = time.monotonic()
     if not fits(prompt, stack.trim):
         return LocalAnswer("", NO_ANSWER, 0, 0, 0.0)

@@ -30,9 +30,7 @@ class Labels:
     cost_usd: float | None
 
 
-def label_rows(
-    deps: Deps, workflow: str, rows: Sequence[Row], scorer: str, samples: int, cache: Path
-) -> Labels:
+def label_rows(deps: Deps, workflow: str, rows: Sequence[Row], scorer: str, samples: int, cache: Path) -> Labels:
     """Label every row, asking the cloud only for the answers that `cache` does not hold yet.
 
     Raises:

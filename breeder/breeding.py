@@ -30,7 +30,7 @@ from registry.errors import NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class BreedResult:
-    """What one breeding came to; `specialist` is the candidate that was judged, numbers are None over no served task."""
+    """What one breeding came to; `specialist` is the judged candidate, scores are None where it served no task."""
 
     workflow: str
     verdict: str
@@ -55,7 +55,9 @@ def mine_workflow(deps: Deps, workflow: str) -> Mined:
     purposes = {Purpose.USER, deps.settings.ledger.purpose}
     mined = mine(deps.ledger.interactions(workflow=workflow, purposes=purposes))
     if not mined.rows and not mined.dropped:
-        raise NotFoundError(f"the ledger has no interaction of workflow {workflow!r}; `modelbreeder ledger ls` shows what it has")
+        raise NotFoundError(
+            f"the ledger has no interaction of workflow {workflow!r}; `modelbreeder ledger ls` shows what it has"
+        )
     return mined
 
 
@@ -107,8 +109,7 @@ def _begin(deps: Deps, run: RunFolder, recipe: Recipe) -> tuple[Breeding, float 
         gate=recipe.gate.gate(),
         look=deps.catalog.looks(dataset.workflow),
         socket_dir=deps.socket_dir,
-        threads=deps.settings.local.threads,
-        context=deps.settings.local.context,
+        local=deps.settings.local,
     )
     breeding = Breeding(
         dataset=dataset,
@@ -124,7 +125,14 @@ def _begin(deps: Deps, run: RunFolder, recipe: Recipe) -> tuple[Breeding, float 
 
 
 def _conclude(
-    deps: Deps, breeding: Breeding, bred: list[Bred], judged: Bred, cost_usd: float | None, *, promote: bool, seconds: float
+    deps: Deps,
+    breeding: Breeding,
+    bred: list[Bred],
+    judged: Bred,
+    cost_usd: float | None,
+    *,
+    promote: bool,
+    seconds: float,
 ) -> BreedResult:
     """Enrol what was bred and the judged rung, record every evaluation, promote on `pass` if asked."""
     dataset, names, promoted = breeding.dataset, dict[str, str](), False

@@ -61,7 +61,10 @@ def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path)
         "scorer": scorer,
         "trim": asdict(constant_trim(prompts)),
         "fingerprints": list(known_fingerprints(prompts)),
-        "dropped": {**mined.dropped, "answer not to be trusted as a target": len(rows) - sum(map(len, slices.values()))},
+        "dropped": {
+            **mined.dropped,
+            "answer not to be trusted as a target": len(rows) - sum(map(len, slices.values())),
+        },
     }
     lines = {name: b"".join(map(_line, slices[name])) for name in SLICES}
     header["sha256"] = {name: hashlib.sha256(lines[name]).hexdigest() for name in SLICES}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from breeder.progress import Report
-from breeder.tracking import MlflowTracker, NoTracker, Tracker
+from breeder.tracking import MlflowTracker, Tracker
 from registry.artifacts import ArtifactStore
 from registry.catalog import Catalog
 from registry.database import Database, open_database
@@ -37,9 +37,7 @@ class Deps:
 
 
 @contextmanager
-def open_deps(
-    home: Home, settings: Settings, socket_dir: Path, report: Report, *, tracking: bool = True
-) -> Iterator[Deps]:
+def open_deps(home: Home, settings: Settings, socket_dir: Path, report: Report) -> Iterator[Deps]:
     """Open ledger, registry, artifacts and tracker of a home while the block runs."""
     home.prepare()
     database = open_database(settings.ledger.url or home.database_url)
@@ -51,7 +49,7 @@ def open_deps(
             catalog=Catalog(database),
             ledger=Ledger(database, new_writer_id("breeder", this_process(), new_id), new_id),
             store=ArtifactStore(home.artifacts),
-            tracker=MlflowTracker(home.mlruns) if tracking else NoTracker(),
+            tracker=MlflowTracker(home.mlruns),
             socket_dir=socket_dir,
             report=report,
         )

@@ -59,7 +59,9 @@ class Breeding:
                     bred += [self._rung(candidate, recipe, run) for candidate in self._rungs()]
                 parents = (best.name,) if best else ()
                 for number, mutation in enumerate(population(best.recipe if best else recipe, generation)):
-                    bred.append(self._descendant(f"descendant {generation}.{number}", mutation, generation, parents, run))
+                    bred.append(
+                        self._descendant(f"descendant {generation}.{number}", mutation, generation, parents, run)
+                    )
                 favoured = finalist([one.measured for one in bred])
                 run.log(metrics=favoured.metrics(), tags={"finalist": favoured.candidate.name})
         return bred
@@ -77,9 +79,7 @@ class Breeding:
                 run.log(tags={f"tensors_{key}": str(count) for key, count in file.types.items()})
                 measured = self._measure(candidate, run)
                 run.attach(file.path, "gguf")
-            merged.append(
-                Bred(measured, one.recipe, one.generation, (one.name,), None, kind, run.run_id)
-            )
+            merged.append(Bred(measured, one.recipe, one.generation, (one.name,), None, kind, run.run_id))
         return merged
 
     def _rungs(self) -> list[Candidate]:
@@ -108,9 +108,7 @@ class Breeding:
             served = Stack(trained.trim, trained.max_tokens, adapter=descendant.adapter.path)
             measured = self._measure(Candidate(name, SpecialistKind.LORA, self.base.gguf, served), run)
             run.attach(descendant.adapter.path, "gguf")
-        return Bred(
-            measured, recipe, generation, parents, descendant, recipe.base.dtype, run.run_id
-        )
+        return Bred(measured, recipe, generation, parents, descendant, recipe.base.dtype, run.run_id)
 
     def _measure(self, candidate: Candidate, run: TrackedRun) -> Measured:
         self.report(f"{self.dataset.workflow}: measuring {candidate.name}")
@@ -120,7 +118,10 @@ class Breeding:
             f"  {candidate.name}: {result.specialist_score_all:.2f} of all, cloud {result.cloud_score_all:.2f}; "
             f"serving {result.coverage:.0%} it has {result.specialist_score:.2f}, margin {result.margin_lower:+.3f}"
         )
-        run.log(metrics=measured.metrics(), tags={"kind": candidate.kind, "verdict": result.verdict, "reason": result.reason})
+        run.log(
+            metrics=measured.metrics(),
+            tags={"kind": candidate.kind, "verdict": result.verdict, "reason": result.reason},
+        )
         return measured
 
     def _describe(self, run: TrackedRun, recipe: Recipe) -> None:

@@ -1,8 +1,9 @@
 """What the right answer of an evaluation task is, and how the cloud scored on it. Pure.
 
 A judged task's reference is what the person accepted or corrected. Any other task's reference is the answer on which
-at least two independent cloud samples agree (the recorded one, where the cloud gave it, and the fresh ones); tasks
-without agreement have none and are counted, not scored. Only fresh samples score the cloud, never the one that a person may have picked.
+at least two independent cloud samples agree: the recorded one, where the cloud gave it, and the fresh ones. Tasks
+without agreement have none and are counted, not scored. Only fresh samples score the cloud, never the one that a
+person may have picked.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from breeder.gate import Gate, GateResult, judge
 from breeder.labelling import LabelledTask, LocalAnswer, pair
 from breeder.progress import Paced, Report
 from registry.entities import SpecialistKind
-from router.engine.process import EngineProcess
+from registry.settings import LocalSettings
+from router.engines import engine_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,7 @@ class Bench:
     gate: Gate
     look: int
     socket_dir: Path
-    threads: int
-    context: int
+    local: LocalSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,7 @@ def answer_tasks(
 async def _answers(
     bench: Bench, candidate: Candidate, tasks: Sequence[LabelledTask], report: Report
 ) -> tuple[list[LocalAnswer], str]:
-    async with EngineProcess(
-        candidate.base, socket_dir=bench.socket_dir, threads=bench.threads, context=bench.context
-    ) as engine:
+    async with engine_for(candidate.base, bench.local, bench.socket_dir) as engine:
         health = await engine.health()
         prompts = [task.row.prompt for task in tasks]
         return await answer_all(engine, candidate.stack, prompts, Paced(report)), health.build
@@ -148,4 +146,6 @@ def finalist(measured: Sequence[Measured]) -> Measured:
 
     Promising candidates go before others, by their prospect; the simpler (earlier) one wins ties.
     """
-    return max(measured, key=lambda one: (one.promising, one.threshold.prospect if one.promising else one.calibration_score))
+    return max(
+        measured, key=lambda one: (one.promising, one.threshold.prospect if one.promising else one.calibration_score)
+    )

@@ -148,7 +148,9 @@ class Recipe(_Part):
     def _slices_leave_rows(self) -> Recipe:
         kept = 1 - self.data.holdout_share - self.data.calibration_share
         if kept < 0.2:
-            raise ValueError(f"holdout_share and calibration_share leave {kept:.0%} of the rows to train on; 20 % is the least")
+            raise ValueError(
+                f"holdout_share and calibration_share leave {kept:.0%} of the rows to train on; 20 % is the least"
+            )
         return self
 
     def resolved(self) -> bytes:

@@ -35,9 +35,7 @@ def evaluate(deps: Deps, name: str, recipe: Recipe) -> Evaluation:
             raise DataError(f"the ledger has no task that {name} was not bred on; let the router serve more of it")
         ids = hashlib.sha256("".join(row.interaction_id for row in rows).encode()).hexdigest()
         cache = folder / f"evaluate-{name}-{ids[:8]}-{deps.catalog.looks(specialist.workflow)}.jsonl"
-        labels = label_rows(
-            deps, specialist.workflow, rows, dataset.scorer, recipe.evaluation.cloud_samples, cache
-        )
+        labels = label_rows(deps, specialist.workflow, rows, dataset.scorer, recipe.evaluation.cloud_samples, cache)
         bench = Bench(
             calibration=(),
             holdout=labels.tasks,
@@ -45,8 +43,7 @@ def evaluate(deps: Deps, name: str, recipe: Recipe) -> Evaluation:
             gate=recipe.gate.gate(),
             look=deps.catalog.looks(specialist.workflow),
             socket_dir=deps.socket_dir,
-            threads=deps.settings.local.threads,
-            context=deps.settings.local.context,
+            local=deps.settings.local,
         )
         adapter = deps.store.verified_path(specialist.adapter_sha256) if specialist.adapter_sha256 else None
         stack = Stack(specialist.trim, specialist.max_tokens, specialist.examples, adapter)

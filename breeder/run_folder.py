@@ -46,7 +46,9 @@ def exclusive(parent: Path, workflow: str) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConflictError(f"workflow {workflow!r} is being bred by another process; wait for it, or end it") from error
+            raise ConflictError(
+                f"workflow {workflow!r} is being bred by another process; wait for it, or end it"
+            ) from error
         yield folder
 
 

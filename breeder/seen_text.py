@@ -12,8 +12,8 @@ from breeder.gguf_export.vocabulary import load_tokenizer
 from breeder.training import encode_prompt
 from registry.errors import ArtifactError
 from registry.prompting import chat_messages, trimmed
-from router.engine.process import EngineProcess
 from router.engine.protocol import Message
+from router.engines import engine_for
 
 _CHECKED_PROMPTS = 20
 _ANSWER_ROOM = 1.5
@@ -39,10 +39,7 @@ def check_tokens_agree(deps: Deps, base: Base, dataset: Dataset) -> None:
 
 
 async def _engine_tokens(deps: Deps, base: Base, chats: list[list[dict[str, str]]]) -> list[list[int]]:
-    local = deps.settings.local
-    async with EngineProcess(
-        base.gguf, socket_dir=deps.socket_dir, threads=local.threads, context=local.context
-    ) as engine:
+    async with engine_for(base.gguf, deps.settings.local, deps.socket_dir) as engine:
         return [
             list(await engine.tokenize([Message(turn["role"], turn["content"]) for turn in chat])) for chat in chats
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 
@@ -20,9 +19,9 @@ def constant_trim(prompts: Sequence[Prompt]) -> PromptTrim:
     Both are cut back to a white-space boundary, so that no word of the varying part loses letters.
     """
     users = [prompt.user for prompt in prompts]
-    prefix = _to_boundary(os.path.commonprefix(users))
+    prefix = _to_boundary(_common_start(users))
     tails = [user[len(prefix) :][::-1] for user in users]
-    suffix = _to_boundary(os.path.commonprefix(tails))[::-1]
+    suffix = _to_boundary(_common_start(tails))[::-1]
     one_system = len({prompt.system for prompt in prompts}) == 1
     return PromptTrim(drop_system=one_system and bool(prompts[0].system), prefix=prefix, suffix=suffix)
 
@@ -32,6 +31,13 @@ def known_fingerprints(prompts: Sequence[Prompt]) -> tuple[str, ...]:
     counts = Counter(fingerprint(prompt) for prompt in prompts)
     floor = max(_MINIMUM_ROWS, _MINIMUM_SHARE * len(prompts))
     return tuple(digest for digest, n in counts.most_common(_MOST_FINGERPRINTS) if n >= floor)
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    """Return what all texts begin with: the first and last in order differ where any two do."""
+    first, last = min(texts), max(texts)
+    same = next((n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return first[:same]
 
 
 def _to_boundary(text: str) -> str:

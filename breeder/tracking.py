@@ -136,25 +136,17 @@ class _MlflowRun:
             _attempt(lambda: client.set_terminated(run_id, status))
 
 
-class NoTracker:
-    """Record nothing; for tests and `--no-tracking`."""
-
-    @contextmanager
-    def run(self, name: str, parent: TrackedRun | None = None) -> Iterator[TrackedRun]:
-        """Open a run that forgets everything."""
-        yield _MlflowRun(None, None)
-
-
 def tracking_uri(mlruns: Path) -> str:
     """Return the MLflow store of a home."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlruns / 'mlflow.db'}"
 
 
 def _quiet_client(uri: str) -> MlflowClient:
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
+    # MLflow sets its own levels when it is imported, and tells of every table that it makes.
+    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri)
 
 
@@ -165,5 +157,3 @@ def _attempt(action: Callable[[], _Result]) -> _Result | None:
     except Exception as error:  # noqa: BLE001 - tracker fan-out: whatever MLflow raises, breeding goes on
         _log.warning("MLflow could not record this: %s", error)
         return None
-
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,8 @@ def train_adapter(
     fitting = [row for row in rows if len(row["input_ids"]) <= recipe.training.max_length]
     if not fitting:
         raise DataError(
-            f"none of {len(rows)} rows fits training.max_length = {recipe.training.max_length} tokens; raise it in the recipe"
+            f"none of {len(rows)} rows fits training.max_length = {recipe.training.max_length} tokens; "
+            "raise it in the recipe"
         )
     started = time.monotonic()
     watcher = _watcher(recipe.training.checkpoint_seconds, Paced(report))
@@ -193,10 +195,12 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> SFTConfig:
 
 
 def _quieten() -> None:
-    """Turn the libraries' progress bars off: `report` tells how training goes."""
+    """Turn the libraries' progress bars and stale warnings off: `report` tells how training goes."""
     import datasets
     from transformers.utils import logging
 
+    # peft 0.21.2 asks transformers 5.23 for what that has renamed.
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
     datasets.disable_progress_bars()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped upstream
     logging.set_verbosity_error()  # type: ignore[no-untyped-call] # untyped upstream
@@ -209,7 +213,7 @@ def _use_bf16(precision: str) -> bool:
         return precision == "bf16"
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - torch has no public question for it
 
 
 def _watcher(checkpoint_seconds: float, paced: Paced) -> TrainerCallback:
@@ -247,9 +251,9 @@ def _watcher(checkpoint_seconds: float, paced: Paced) -> TrainerCallback:
             if loss is None:
                 return
             if not math.isfinite(loss):
-                raise DataError(f"training diverged: loss {loss} at step {state.global_step}; lower training.learning_rate")
+                raise DataError(
+                    f"training diverged: loss {loss} at step {state.global_step}; lower training.learning_rate"
+                )
             paced(f"  step {state.global_step}/{state.max_steps}, loss {loss:.3f}")
 
     return Watcher()
-
-

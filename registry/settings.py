@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from typing_extensions import override
 
 from registry.entities import Lane, Purpose
 from registry.errors import ConfigError
@@ -67,8 +68,8 @@ class LocalSettings(_Section):
     """Who runs local models: the embedded engine process."""
     base: str = "seedling"
     """The shipped base, a GGUF file or a Hugging Face folder that specialists are bred from."""
-    threads: int = Field(2, ge=1)
-    """Decoding threads of the engine process."""
+    threads: int | None = Field(None, ge=1)
+    """Decoding threads of the engine process; unset takes one for a small base, else all cores."""
     context: int = Field(2048, ge=256)
     """Tokens of context of the engine process."""
 
@@ -136,6 +137,7 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
 
     @classmethod
+    @override
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
@@ -186,18 +188,14 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _known_keys(section: list[str]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for name in section:
-        field = model.model_fields.get(name)
-        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-        elif name not in model.model_fields and model is Settings:
-            model = UpstreamSettings
-        elif section[0] == "upstreams":
-            model = UpstreamSettings
-        elif name == "rules":
-            model = PolicyRule
-    return sorted(model.model_fields)
+    """Return the keys that a section may have; upstreams and rules are sections of the user's own naming."""
+    if not section:
+        return sorted(Settings.model_fields)
+    if section[:2] == ["policy", "rules"]:
+        return sorted(PolicyRule.model_fields)
+    if section[0] == "upstreams":
+        return sorted(UpstreamSettings.model_fields)
+    return sorted(type(Settings.model_fields[section[0]].default).model_fields)
 
 
 def _shown(value: object) -> str:

@@ -44,6 +44,8 @@ class Attempt:
     monotonic: Callable[[], float]
     clock: Clock
     started_s: float
+    arrived_s: float
+    """When the request arrived: for a second attempt, before its `started_s`."""
     first_token_s: float | None = None
     ended: bool = False
     """Whether its outcome is made: an interaction has one."""
@@ -113,18 +115,30 @@ class Attempt:
         )
 
     @property
+    def remaining_s(self) -> float | None:
+        """How much of the client's deadline is left, None where there is none; time spent on a first attempt counts."""
+        deadline_ms = self.routed.envelope.deadline_ms
+        return None if deadline_ms is None else max(0.001, deadline_ms / 1000 - (self.monotonic() - self.arrived_s))
+
+    @property
     def headers(self) -> dict[str, str]:
-        """What every answer says about how it was made."""
-        decision = self.intent.decision
-        counts = ",".join(f"{kind}={count}" for kind, count in self.intent.redactions.items())
-        return {
-            "x-modelbreeder-interaction": self.id,
-            "x-modelbreeder-lane": decision.lane.value,
-            "x-modelbreeder-model": _printable(decision.selected_model_or_stack),
-            "x-modelbreeder-reason": _printable(f"{decision.rule}: {decision.local_reason}"),
-            "x-modelbreeder-redactions": _printable(counts) or "none",
-            "x-request-id": self.id,
-        }
+        """What every answer says about how it was made; the client's own request id comes back."""
+        own = self.routed.incoming.headers.get("x-request-id")
+        return headers_of(self.intent) | ({"x-request-id": _printable(own)} if own else {})
+
+
+def headers_of(intent: Intent) -> dict[str, str]:
+    """Return the headers that tell of a decision."""
+    decision = intent.decision
+    counts = ",".join(f"{kind}={count}" for kind, count in intent.redactions.items())
+    return {
+        "x-modelbreeder-interaction": intent.interaction_id,
+        "x-modelbreeder-lane": decision.lane.value,
+        "x-modelbreeder-model": _printable(decision.selected_model_or_stack),
+        "x-modelbreeder-reason": _printable(f"{decision.rule}: {decision.local_reason}"),
+        "x-modelbreeder-redactions": _printable(counts) or "none",
+        "x-request-id": intent.interaction_id,
+    }
 
 
 def _printable(text: str) -> str:

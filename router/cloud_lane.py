@@ -141,13 +141,12 @@ async def _frames(passage: Passage, source: AsyncGenerator[bytes, None], upstrea
 
 def _parcel(attempt: Attempt) -> Parcel:
     routed = attempt.routed
-    deadline_ms = routed.envelope.deadline_ms
     return Parcel(
         upstream=attempt.target.upstream,
         masked=upstream_body(routed, routed.masked),
         received=upstream_body(routed, routed.incoming.request.body),
         headers=routed.incoming.headers,
-        deadline_s=None if deadline_ms is None else deadline_ms / 1000,
+        deadline_s=attempt.remaining_s,
     )
 
 

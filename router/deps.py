@@ -23,7 +23,7 @@ from registry.processes import this_process
 from registry.settings import Settings, UpstreamSettings
 from router.cloud_lane import CloudLane
 from router.egress import Egress
-from router.engines import EnginePool, OwnedEngine
+from router.engines import EnginePool, OwnedEngine, engine_for
 from router.local_lane import LocalLane
 from router.masker_memory import MaskerMemory
 from router.pricing import Prices
@@ -75,11 +75,9 @@ def real_outside(settings: Settings, environ: Mapping[str, str]) -> Outside:
         return HttpCloud(name, upstream, key, proxy_for(upstream.base_url))
 
     def make_engine(base: Path) -> OwnedEngine:
-        from router.engine.process import EngineProcess
-
         folder = socket_folder(environ)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return EngineProcess(base, socket_dir=folder, threads=settings.local.threads, context=settings.local.context)
+        return engine_for(base, settings.local, folder)
 
     missing = "" if importlib.util.find_spec("llama_cpp") else NO_ENGINE
     return Outside(make_cloud, make_engine, missing)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from registry.entities import Specialist
+from registry.errors import ArtifactError
 from registry.prompting import Prompt, chat_messages
+from registry.settings import LocalSettings
 from router.engine.protocol import Done, Engine, GenerateRequest, Message, Piece
+
+if TYPE_CHECKING:
+    from router.engine.process import EngineProcess
 
 
 class OwnedEngine(Engine, Protocol):
@@ -19,6 +25,27 @@ class OwnedEngine(Engine, Protocol):
     async def stop(self) -> None:
         """End the engine."""
         ...
+
+
+SMALL_BASE_BYTES = 64 << 20
+"""Bases under this size decode on one thread: more only wait for each other, and for the scheduler when it is busy."""
+
+
+def engine_for(base: Path, local: LocalSettings, socket_dir: Path) -> EngineProcess:
+    """Return the engine process that serves a base, as the settings say; router and breeder start the same one.
+
+    Raises:
+        ArtifactError: the base cannot be read.
+    """
+    # Imported here, so that commands that ask no engine start without aiohttp.
+    from router.engine.process import EngineProcess
+
+    try:
+        small = base.stat().st_size < SMALL_BASE_BYTES
+    except OSError as error:
+        raise ArtifactError(f"base {base} cannot be read: {error.strerror}; breed or pull it again") from error
+    threads = local.threads or (1 if small else len(os.sched_getaffinity(0)))
+    return EngineProcess(base, socket_dir=socket_dir, threads=threads, context=local.context)
 
 
 class Files(Protocol):

@@ -25,7 +25,9 @@ class EventReader:
     """An incremental reader; events may be split anywhere between chunks."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._pieces: list[bytes] = []
+        """The beginning of a line that has not ended; joined once it does, so that long lines cost no copies."""
+        self._held = 0
         self._lines: list[bytes] = []
         self._size = 0
         self._started = False
@@ -39,16 +41,23 @@ class EventReader:
             elif self._lines:
                 found.append(b"\n".join(self._lines))
                 self._lines, self._size = [], 0
-        self._check(len(self._rest) + self._size)
+        if self._held + self._size > MAX_EVENT_BYTES:
+            raise UpstreamError(f"the upstream sent one event of over {MAX_EVENT_BYTES:,} bytes; it was cut off")
         return found
 
     def _whole_lines(self, chunk: bytes) -> list[bytes]:
-        text = self._rest + chunk
-        if not self._started and len(text) >= len(_BOM):
+        self._pieces.append(chunk)
+        self._held += len(chunk)
+        # A final "\r" may be half of "\r\n", so a line that it ends waits for the next byte.
+        ends = b"\n" in chunk or b"\r" in chunk or (self._pieces[-2:-1] and self._pieces[-2].endswith(b"\r"))
+        if not ends or (not self._started and self._held < len(_BOM)):
+            return []
+        text = b"".join(self._pieces)
+        if not self._started:
             text, self._started = text.removeprefix(_BOM), True
         lines = text.splitlines(keepends=True)
-        # A final "\r" may be half of "\r\n", so it waits for the next byte.
-        self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        self._pieces, self._held = [rest] if rest else [], len(rest)
         return [line.rstrip(b"\r\n") for line in lines]
 
     def _add(self, line: bytes) -> None:
@@ -56,8 +65,3 @@ class EventReader:
             data = line[5:].removeprefix(b" ")
             self._lines.append(data)
             self._size += len(data)
-
-    @staticmethod
-    def _check(size: int) -> None:
-        if size > MAX_EVENT_BYTES:
-            raise UpstreamError(f"the upstream sent one event of over {MAX_EVENT_BYTES:,} bytes; it was cut off")

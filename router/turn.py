@@ -23,7 +23,7 @@ from registry.errors import (
     UpstreamError,
 )
 from registry.ids import Clock, NewId
-from router.attempts import Attempt, intent_of
+from router.attempts import Attempt, headers_of, intent_of
 from router.cloud_lane import CloudLane
 from router.exchange import CutStreamError, Incoming, TurnError, Wire
 from router.local_lane import LocalLane
@@ -84,14 +84,16 @@ class Turns:
             return self.router.route(incoming, interaction_id, now)
         except RedactionError as error:
             facts = {"interaction_id": interaction_id, "policy_digest": self.router.policy_digest}
-            await self.recorder.record(*unreadable(incoming, error, now=now, purpose=self.purpose, **facts))
-            raise
+            intent, outcome = unreadable(incoming, error, now=now, purpose=self.purpose, **facts)
+            await self.recorder.record(intent, outcome)
+            raise TurnError(error, headers_of(intent)) from error
 
     def _attempt(
         self, routed: Routed, decision: RouteDecision, interaction_id: str, wire: Wire, *, parent_id: str | None = None
     ) -> Attempt:
         intent = intent_of(routed, decision, interaction_id, self.clock(), self.purpose, parent_id=parent_id)
-        return Attempt(routed, intent, (), wire, self.monotonic, self.clock, self.monotonic())
+        now_s = self.monotonic()
+        return Attempt(routed, intent, (), wire, self.monotonic, self.clock, started_s=now_s, arrived_s=now_s)
 
     async def _refuse(self, attempt: Attempt) -> None:
         decision = attempt.routed.decision
@@ -136,6 +138,7 @@ class Turns:
 
     def _child(self, attempt: Attempt, decision: RouteDecision, kind: EvidenceType, detail: Json) -> Attempt:
         child = self._attempt(attempt.routed, decision, self.new_id(), attempt.wire, parent_id=attempt.id)
+        child.arrived_s = attempt.arrived_s
         child.notes = (self.recorder.note(child.id, kind, detail),)
         self.memory.remember(child.id, attempt.routed.redaction.masker)
         return child

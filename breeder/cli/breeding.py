@@ -67,7 +67,7 @@ def breed(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be bred, and stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Breed a specialist: mine, train, turn into GGUF, judge against the cloud. Interrupted, it goes on when repeated."""
+    """Breed a specialist: mine, train, make GGUF, judge against the cloud. Interrupted, it goes on when repeated."""
     from breeder.breeding import breed as breed_workflow
     from breeder.breeding import freeze_workflow
 
@@ -75,7 +75,9 @@ def breed(
     with opened(context) as deps:
         if dry_run:
             dataset = freeze_workflow(deps, workflow, chosen)
-            calls = chosen.evaluation.cloud_samples * sum(len(dataset.rows[part]) for part in ("calibration", "holdout"))
+            calls = chosen.evaluation.cloud_samples * sum(
+                len(dataset.rows[part]) for part in ("calibration", "holdout")
+            )
             say_json({**_told(dataset), "recipe": chosen.model_dump(mode="json"), "cloud_calls": calls})
             return
         result = breed_workflow(deps, workflow, chosen, generations=generations, promote=promote)

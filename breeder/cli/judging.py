@@ -129,5 +129,16 @@ def ui(
 
     uri = tracking_uri(home_of(context).mlruns)
     report(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it), store {uri}")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

@@ -27,7 +27,13 @@ def ls(as_json: JsonOption = False) -> None:
     say_table(
         columns,
         [
-            (one.name, one.base.model, str(one.lora.rank), f"{one.training.epochs:g}", f"{one.training.learning_rate:g}")
+            (
+                one.name,
+                one.base.model,
+                str(one.lora.rank),
+                f"{one.training.epochs:g}",
+                f"{one.training.learning_rate:g}",
+            )
             for one in found
         ],
     )

@@ -32,7 +32,12 @@ def ls(
     if as_json:
         say_json(
             [
-                {"name": one.name, "champion": one.name in champions, "specialist": plain(one), "evaluation": plain(told)}
+                {
+                    "name": one.name,
+                    "champion": one.name in champions,
+                    "specialist": plain(one),
+                    "evaluation": plain(told),
+                }
                 for one, told in found
             ]
         )
@@ -52,7 +57,9 @@ def show(context: typer.Context, specialist: NameArgument, as_json: JsonOption =
             "name": one.name,
             "specialist": plain(one),
             "evaluations": [plain(evaluation) for evaluation in deps.catalog.evaluations(specialist)],
-            "promotions": [plain(move) for move in deps.catalog.promotions(one.workflow) if move.specialist == one.name],
+            "promotions": [
+                plain(move) for move in deps.catalog.promotions(one.workflow) if move.specialist == one.name
+            ],
         }
     if as_json:
         say_json(record)

@@ -80,7 +80,7 @@ def cloud_app(cloud: StandInCloud, latency_s: float) -> Starlette:
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         return JSONResponse({**_head("chat.completion"), "choices": [choice], "usage": usage})
 
-    async def models(request: Request) -> Response:
+    async def models(_: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "rehearsal"}]})
 
     return Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"]), Route("/v1/models", models)])

@@ -24,7 +24,17 @@ class RouterDaemon:
 
     def __enter__(self) -> str:
         """Start and wait until it is ready."""
-        command = [sys.executable, "-P", "-m", "router.cli", "--home", str(self._root), "serve", "--port", str(self._port)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "router.cli",
+            "--home",
+            str(self._root),
+            "serve",
+            "--port",
+            str(self._port),
+        ]
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         url = f"http://127.0.0.1:{self._port}"
@@ -56,7 +66,7 @@ class RouterDaemon:
 
 def _ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as response:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as response:  # noqa: S310 - our own loopback URL
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

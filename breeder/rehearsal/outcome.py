@@ -54,7 +54,11 @@ class Bred:
 
 
 def summarize(
-    workload: str, bred: Bred, served: Sequence[Served], direct: Sequence[Served], costs: tuple[float | None, float | None]
+    workload: str,
+    bred: Bred,
+    served: Sequence[Served],
+    direct: Sequence[Served],
+    costs: tuple[float | None, float | None],
 ) -> WorkloadOutcome:
     """Return the row of one workload from its test tasks, served by the router and asked of the cloud directly."""
     local = [one for one in served if one.lane.startswith("local")]
@@ -85,7 +89,19 @@ def _mean(answers: Sequence[Served]) -> float | None:
 def as_table(outcome: RehearsalOutcome) -> Table:
     """Return the table of migration."""
     table = Table(title=f"what moved to the local lane ({outcome.seconds:.0f} s in all)", title_justify="left")
-    headings = ("workflow", "verdict", "specialist", "margin", "coverage", "local", "right", "right local", "right cloud", "cost", "all cloud")
+    headings = (
+        "workflow",
+        "verdict",
+        "specialist",
+        "margin",
+        "coverage",
+        "local",
+        "right",
+        "right local",
+        "right cloud",
+        "cost",
+        "all cloud",
+    )
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("workflow", "verdict", "specialist") else "right")
     for one in outcome.workloads:

@@ -15,7 +15,7 @@ from breeder.progress import Paced
 from breeder.recipe import Recipe
 from breeder.rehearsal.outcome import Bred, RehearsalOutcome, WorkloadOutcome, summarize
 from breeder.rehearsal.tasks import RehearsalTask, Workload
-from breeder.rehearsal.traffic import Served, give_feedback, play
+from breeder.rehearsal.traffic import give_feedback, play
 from breeder.scorers import choose_scorer
 from registry.entities import Lane, Purpose, Status
 from registry.errors import ModelBreederError

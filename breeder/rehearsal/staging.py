@@ -20,7 +20,6 @@ from registry.home import Home
 from registry.settings import RedactionSettings, load_settings
 from router.redaction.redactor import default_redactor
 
-_LATENCY_S = 0.02
 _CONFIG = """# Made by `modelbreeder rehearse`: its cloud is a stand-in and ends with the rehearsal.
 [ledger]
 purpose = "rehearsal"
@@ -46,7 +45,15 @@ class Stage:
 
 
 @contextmanager
-def staged(root: Path, workloads: Sequence[Workload], plan: Plan, socket_dir: Path, report: Report) -> Iterator[Stage]:
+def staged(
+    root: Path,
+    workloads: Sequence[Workload],
+    plan: Plan,
+    socket_dir: Path,
+    report: Report,
+    *,
+    latency_s: float = 0.02,
+) -> Iterator[Stage]:
     """Set the stage in a home of its own at `root`; an earlier rehearsal there is cleared away first.
 
     Raises:
@@ -56,7 +63,7 @@ def staged(root: Path, workloads: Sequence[Workload], plan: Plan, socket_dir: Pa
     clear_rehearsal(home)
     redactor = default_redactor(RedactionSettings().rules)
     cloud = StandInCloud(workloads, redactor, accuracy=plan.cloud_accuracy, seed=plan.seed)
-    with CloudServer(cloud_app(cloud, _LATENCY_S)) as cloud_url:
+    with CloudServer(cloud_app(cloud, latency_s)) as cloud_url:
         home.config_file.parent.mkdir(parents=True, exist_ok=True)
         home.config_file.write_text(_CONFIG.format(model=MODEL, url=cloud_url), encoding="utf-8")
         home.prepare()
@@ -75,7 +82,9 @@ def clear_rehearsal(home: Home) -> None:
     """
     ledger = Path(home.database_url)
     if ledger.exists() and not _is_rehearsal(home):
-        raise RefusedError(f"{home.config_file.parent} is a home with real traffic; rehearse in another with --home DIR")
+        raise RefusedError(
+            f"{home.config_file.parent} is a home with real traffic; rehearse in another with --home DIR"
+        )
     for folder in (home.artifacts, home.datasets, home.runs, home.mlruns):
         shutil.rmtree(folder, ignore_errors=True)
     for file in home.data.glob("ledger.db*"):

@@ -1,4 +1,4 @@
-"""Read rehearsal files: JSON lines of tasks, gzipped or not. A line that is not valid is counted and named, not fatal."""
+"""Read rehearsal files: JSON lines of tasks, gzipped or not. An invalid line is counted and named, not fatal."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def read_tasks(files: Sequence[Path], limit: int | None = None) -> Reading:
                 seen.add((task.workload, task.id))
                 tasks.setdefault(task.workload, []).append(task)
     if not tasks:
-        raise DataError(f"no valid task in {', '.join(map(str, files))}; {invalid[0] if invalid else 'the file is empty'}")
+        raise DataError(
+            f"no valid task in {', '.join(map(str, files))}; {invalid[0] if invalid else 'the file is empty'}"
+        )
     return Reading(tuple(_workload(name, found, limit) for name, found in tasks.items()), tuple(invalid))
 
 
@@ -84,8 +86,7 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with open(file, "rb") as raw:
             zipped = raw.peek(2)[:2] == b"\x1f\x8b"
-            stream = gzip.open(raw) if zipped else raw
-            for number, line in enumerate(stream, 1):
+            for number, line in enumerate(gzip.GzipFile(fileobj=raw) if zipped else raw, 1):
                 if line.strip():
                     yield number, line
     except (OSError, EOFError, io.UnsupportedOperation) as error:

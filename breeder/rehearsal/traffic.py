@@ -30,7 +30,7 @@ class Served:
 
 
 async def play(
-    url: str, tasks: Sequence[RehearsalTask], scorer: str, each: Callable[[int], None] = lambda done: None
+    url: str, tasks: Sequence[RehearsalTask], scorer: str, each: Callable[[int], None] = lambda _: None
 ) -> list[Served]:
     """Play the tasks in order, a few at a time, and return the answers in the same order.
 
@@ -63,7 +63,9 @@ async def give_feedback(url: str, served: Sequence[Served], share: float, rng: r
                 verdict |= {"verdict": "corrected", "corrected": answer.task.reference}
             async with session.post(f"{url}/v1/feedback", json=verdict) as response:
                 if response.status >= 400:
-                    raise UpstreamError(f"feedback was refused: {(await response.text())[:300]}", status=response.status)
+                    raise UpstreamError(
+                        f"feedback was refused: {(await response.text())[:300]}", status=response.status
+                    )
     return len(chosen)
 
 

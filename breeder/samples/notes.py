@@ -36,15 +36,18 @@ _SHAPES: Final = (
 
 def _date(rng: Random, year: int, month: int, day: int) -> str:
     name = _MONTHS[month - 1]
-    return rng.choice([
-        f"{day} {name} {year}", f"{name} {day}, {year}", f"{name[:3]} {day} {year}", f"{day}-{name[:3]}-{year}",
-        f"{year}/{month:02d}/{day:02d}", f"{day:02d}.{month:02d}.{year}",
-    ])  # fmt: skip
+    forms = (
+        f"{day} {name} {year}",
+        f"{name} {day}, {year}",
+        f"{day}-{name[:3]}-{year}",
+        f"{day:02d}.{month:02d}.{year}",
+    )
+    return rng.choice(forms)
 
 
 def _time(rng: Random, hour: int, minute: int) -> str:
     half, twelve = ("am", "pm")[hour // 12], hour % 12 or 12
-    return rng.choice([f"{hour:02d}:{minute:02d}", f"{hour:02d}h{minute:02d}", f"{twelve}:{minute:02d} {half}"])
+    return rng.choice([f"{hour:02d}:{minute:02d}", f"{twelve}:{minute:02d} {half}"])
 
 
 def draw(rng: Random) -> tuple[str, str]:

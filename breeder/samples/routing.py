@@ -8,30 +8,15 @@ from typing import Final
 INSTRUCTION: Final = "Which desk of the housing office takes this message? Answer with one desk name.\nMessage: "
 
 _CLUES: Final[dict[str, tuple[str, ...]]] = {
-    "plumbing": ("the sink drips", "the toilet keeps running", "a tap will not close", "the drain is blocked",
-        "water stains spread",
-                 "the cistern gurgles"),
-    "electrics": ("the fuse blows", "two sockets are dead", "the bulb flickers", "the doorbell has no current",
-        "a switch sparks",
-                  "the wiring hums"),
-    "heating": ("the radiator stays cold", "the boiler knocks", "the thermostat is stuck", "it is freezing indoors",
-        "the burner went out",
-                "the warm air stopped"),
-    "keys": ("I lost my fob", "the cylinder jams", "my spare key broke", "the lock turns freely", "I am shut out",
-        "the latch does not catch"),
-    "lift": ("the elevator skips floors", "the cabin stops halfway", "the lift doors bounce",
-        "the call button stays lit",
-             "the cabin shudders", "the elevator is out"),
-    "cleaning": ("rubbish piles up", "the stairs are filthy", "somebody spilled oil", "the bins overflow",
-        "the windows are smeared",
-                 "cobwebs hang everywhere"),
-    "noise": ("music booms at night", "a dog barks for hours", "drilling goes on", "they shout until dawn",
-        "the party never ends",
-              "somebody drums"),
-    "parking": ("a van takes my bay", "the barrier stays down", "my permit ran out", "a stranger parks there",
-        "the garage gate sticks",
-                "bicycles cover my space"),
-}  # fmt: skip
+    "plumbing": ("the sink drips", "the toilet keeps running", "the drain is blocked", "water stains spread"),
+    "electrics": ("the fuse blows", "two sockets are dead", "the bulb flickers", "the wiring hums"),
+    "heating": ("the radiator stays cold", "the boiler knocks", "the thermostat is stuck", "it is freezing indoors"),
+    "keys": ("I lost my fob", "the cylinder jams", "the lock turns freely", "I am shut out"),
+    "lift": ("the elevator skips floors", "the cabin stops halfway", "the call button stays lit", "the lift shudders"),
+    "cleaning": ("rubbish piles up", "the stairs are filthy", "the windows are smeared", "cobwebs hang everywhere"),
+    "noise": ("music booms at night", "a dog barks for hours", "drilling goes on", "they shout until dawn"),
+    "parking": ("a van takes my bay", "the barrier stays down", "my permit ran out", "bicycles cover my space"),
+}
 _OPENERS: Final = (
     "Good morning", "Hello all", "Dear office", "Hi there", "Me again", "To whom it concerns", "A short note",
     "Greetings",
@@ -70,13 +55,8 @@ def _fill(rng: Random, text: str) -> str:
 def draw(rng: Random) -> tuple[str, str]:
     """One message and its desk."""
     desk = rng.choice(list(_CLUES))
-    first, second = rng.sample(_FILLERS, 2)
     clue, place, since = rng.choice(_CLUES[desk]), rng.choice(_PLACES), rng.choice(_SINCE)
     body = rng.choice([f"{clue} {place} {since}.", f"{place} {clue} {since}.", f"{since} {clue} {place}."])
-    opener = rng.choice(_OPENERS)
-    message = rng.choice([
-        f"{opener}, {body} {first} {second}", f"{opener}, {body} {first}",
-        f"{opener}. {first} {body[0].upper()}{body[1:]} {second}",
-        f"{first} {body[0].upper()}{body[1:]} {second}", f"{opener}. {first} {second} {body[0].upper()}{body[1:]}",
-    ])  # fmt: skip
+    opener, filler = rng.choice(_OPENERS), rng.choice(_FILLERS)
+    message = rng.choice([f"{opener}, {body} {filler}", f"{opener}, {body}", f"{filler} {body[0].upper()}{body[1:]}"])
     return _fill(rng, message), desk

@@ -38,7 +38,7 @@ SAMPLES: Final[dict[str, Sample]] = {
 def sample_lines(name: str, seed: int) -> Iterator[dict[str, str]]:
     """The lines of one sample, training lines first."""
     sample = SAMPLES[name]
-    rng = Random(f"{name}:{seed}")  # noqa: S311 - repeatable data, not secrets
+    rng = Random(f"{name}:{seed}")
     seen: set[str] = set()
     while len(seen) < TRAIN_LINES + TEST_LINES:
         given, wanted = sample.draw(rng)

@@ -1,7 +1,5 @@
 """Training batches, each a pure function of (seed, step): packed examples, repeated random tokens, plain text."""
 
-# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -50,7 +48,7 @@ class BatchSource:
 
     def draw(self, step: int, phase: Phase) -> Batch:
         """The batch of a step."""
-        rng = Random(f"{self._seed}:{step}")  # noqa: S311 - repeatable data, not secrets
+        rng = Random(f"{self._seed}:{step}")
         shape = (phase.rows, phase.length)
         ids, documents, positions = (np.zeros(shape, dtype=np.int64) for _ in range(3))
         loss = np.zeros(shape, dtype=bool)

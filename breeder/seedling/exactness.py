@@ -32,7 +32,7 @@ def one_per_row(pieces: list[Piece]) -> Batch:
 def exact_by_family(model: LlamaForCausalLM, tokenizer: Tokenizer, count: int, seed: int) -> dict[str, float]:
     """Share of `count` fresh examples of each family that greedy decoding would answer exactly."""
     model.train(mode=False)
-    rng = Random(f"exact:{seed}")  # noqa: S311 - repeatable data, not secrets
+    rng = Random(f"exact:{seed}")
     names = [name for name in FAMILIES for _ in range(count)]
     pieces = encode_examples(tokenizer, [draw_example(rng, name) for name in names])
     order = sorted(range(len(pieces)), key=lambda index: len(pieces[index][0]))

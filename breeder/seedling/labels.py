@@ -1,7 +1,5 @@
 """Task families that choose one label of a closed set: by listed keywords, by meaning, by sentiment, by action."""
 
-# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
-
 from __future__ import annotations
 
 from collections.abc import Callable

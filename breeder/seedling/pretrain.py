@@ -79,7 +79,7 @@ def _tokenizer(recipe: SeedlingRecipe, work: Path, folders: Folders) -> Tokenize
     for folder in (work, folders.start):
         if folder and (folder / "tokenizer.json").exists():
             return load_tokenizer(folder)
-    rng = Random(f"tokenizer:{recipe.seed}")  # noqa: S311 - repeatable data, not secrets
+    rng = Random(f"tokenizer:{recipe.seed}")
     drawn = (draw_example(rng) for _ in range(recipe.tokenizer.examples))
     texts = [prompt_text(example).replace("<|", "\n<|") + example.answer for example in drawn]
     texts += text_pieces(folders.data, recipe.text_shards, recipe.tokenizer.text_bytes)

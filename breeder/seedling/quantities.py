@@ -1,7 +1,5 @@
 """Task families on dates, times, durations, units, money and spelled numbers."""
 
-# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What a generated task is: a rule with instructions and a draw, and how it is worded as one training example."""
 
-# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Task families that read values out of a worded sentence: to a record, to named slots, to a query, to a command."""
 
-# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
-
 from __future__ import annotations
 
 from random import Random

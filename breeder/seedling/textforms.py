@@ -1,7 +1,5 @@
 """Task families on plain text: log templates, case, copying with edits, lists, paths, names and numbers."""
 
-# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Random field values and keys for generated tasks. Every function is pure in its random source."""
 
-# ruff: noqa: PLR2004 - shares and bounds of a random mixture are data, read where they are used
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -142,9 +142,10 @@ def choose(logits: Logits, temperature: float, rng: np.random.Generator) -> tupl
     Raises:
         EngineError: the logits are not finite.
     """
-    shifted = logits - logits.max()
-    scores = shifted if temperature == 0 else shifted / temperature + rng.gumbel(size=shifted.size)
-    token = int(scores.argmax())
+    token = int(logits.argmax())
+    shifted = logits - logits[token]
+    if temperature > 0:
+        token = int((shifted / temperature + rng.gumbel(size=shifted.size)).argmax())
     logprob = float(shifted[token] - np.log(np.exp(shifted).sum()))
     if not isfinite(logprob):
         raise EngineError("the model gave logits that are not finite numbers; its file or adapter is broken")

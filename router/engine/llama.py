@@ -29,8 +29,15 @@ BATCH = 128
 """Tokens in one llama_decode. Prompts are always cut at multiples of it, so that a reused prefix was computed in the
 very batches in which a fresh prompt would be, and gives the same bits."""
 
-_LOG_ERROR, _LOG_CONTINUED = 3, 5
+_LOG_ERROR = 4
 _DECODE_ABORTED = 2
+
+
+@lib.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes prototype
+def _print_errors(level: int, text: bytes, _data: object) -> None:
+    # llama.cpp calls this until the process ends, so it must never be collected.
+    if level == _LOG_ERROR:
+        sys.stderr.write(text.decode(errors="replace"))
 
 
 class DecodeAbortedError(Exception):
@@ -46,8 +53,7 @@ class Llama:
         Raises:
             EngineFileError: llama.cpp cannot load the file.
         """
-        self._log = lib.llama_log_callback(_error_printer())
-        lib.llama_log_set(self._log, None)
+        lib.llama_log_set(_print_errors, None)
         lib.llama_backend_init()
         self._model = lib.llama_model_load_from_file(str(base).encode(), lib.llama_model_default_params())
         if not self._model:
@@ -64,6 +70,12 @@ class Llama:
         self._max_adapters = max_adapters
         self._adapters: OrderedDict[str, lib.llama_adapter_lora_p] = OrderedDict()
         self._never_abort = lib.ggml_abort_callback()
+
+    def close(self) -> None:
+        """Free the context, the base and its adapters."""
+        lib.llama_free(self._context)
+        lib.llama_model_free(self._model)
+        lib.llama_batch_free(self._batch.batch)
 
     @property
     def build(self) -> str:
@@ -233,16 +245,3 @@ def _context_params(threads: int, context: int) -> lib.llama_context_params:
 
 def _version() -> str:
     return str(lib.llama_version(), "ascii")
-
-
-def _error_printer() -> Callable[[int, bytes, object], None]:
-    level_of_line = 0
-
-    def print_errors(level: int, text: bytes, _data: object) -> None:
-        nonlocal level_of_line
-        if level != _LOG_CONTINUED:
-            level_of_line = level
-        if level_of_line == _LOG_ERROR:
-            sys.stderr.write(text.decode(errors="replace"))
-
-    return print_errors

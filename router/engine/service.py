@@ -26,7 +26,7 @@ from router.engine.llama import Llama
 from router.engine.protocol import EngineFileError, EngineRequestError, RefusalKind
 from router.engine.wire import GenerateBody, LogitsBody, TokenizeBody, encode_failure, encode_line
 
-PAUSE_S = 0.002
+PAUSE_S = 0.01
 
 _BodyT = TypeVar("_BodyT", bound=BaseModel)
 

@@ -56,6 +56,7 @@ def serve(base: Path, socket: Path, *, threads: int, context: int) -> None:
         raise EngineError(f"the local engine needs {error.name}; pip install 'modelbreeder[local]'") from error
     llama = Llama(base, threads=threads, context=context)
     app = EngineService(llama, Admission(llama, header.without_arrays())).app()
+    # Nothing is freed after: the decoding thread may still be at work, and the process ends here anyway.
     uvicorn.run(
         app, uds=str(socket), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )

@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
-from tests.breeder.makers import mined, row
 
 from breeder.dataset import freeze, load
 from breeder.mining import Mined, Tier
 from breeder.recipe import DataPart
 from registry.errors import ArtifactError, DataError
+from tests.breeder.makers import mined, row
 
 PLAN = DataPart(minimum_rows=40)
 

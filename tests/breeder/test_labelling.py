@@ -1,9 +1,8 @@
 import math
 
-from tests.breeder.makers import row
-
 from breeder.labelling import LocalAnswer, label, pair
 from breeder.mining import Tier
+from tests.breeder.makers import row
 
 
 def test_a_judged_task_keeps_the_persons_answer_and_scores_only_fresh_samples():

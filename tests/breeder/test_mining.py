@@ -1,7 +1,6 @@
+from breeder.mining import Tier, mine
 from registry.entities import FeedbackVerdict, Lane, Status
 from tests.breeder.makers import interaction
-
-from breeder.mining import Tier, mine
 
 
 def test_a_correction_outranks_an_acceptance_which_outranks_the_clouds_word():

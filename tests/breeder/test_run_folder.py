@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
-from tests.breeder.makers import mined
 
 from breeder.dataset import Dataset, freeze
 from breeder.recipe import DataPart, Recipe
 from breeder.run_folder import exclusive, open_run
 from registry.errors import ConflictError
+from tests.breeder.makers import mined
 
 RECIPE = Recipe(name="x")
 
@@ -22,8 +22,8 @@ def test_an_unfinished_run_goes_on_with_the_dataset_it_began_on(tmp_path: Path):
 
 
 def test_a_finished_run_is_not_repeated_but_new_rows_begin_another(tmp_path: Path):
-    open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 50)).finish(b'{}')
-    assert open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 50)).result == b'{}'
+    open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 50)).finish(b"{}")
+    assert open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 50)).result == b"{}"
     assert open_run(tmp_path, RECIPE, lambda: freezing(tmp_path, 60)).result is None
 
 

@@ -8,7 +8,9 @@ LINES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2
 
 
 def test_the_shared_beginning_and_end_are_trimmed_at_white_space():
-    trim = constant_trim([Prompt("sys", "Label it.\nText: carrot\nLabel:"), Prompt("sys", "Label it.\nText: cactus\nLabel:")])
+    trim = constant_trim(
+        [Prompt("sys", "Label it.\nText: carrot\nLabel:"), Prompt("sys", "Label it.\nText: cactus\nLabel:")]
+    )
     assert (trim.drop_system, trim.prefix, trim.suffix) == (True, "Label it.\nText: ", "\nLabel:")
 
 

@@ -91,7 +91,9 @@ def test_an_unmodified_client_that_names_a_vendors_model_is_served_locally_until
 
     def ask(stream: bool) -> tuple[str, str]:
         with openai.OpenAI(base_url=f"{stage.router_url}/v1", api_key="any", max_retries=0) as client:
-            raw = client.chat.completions.with_raw_response.create(model="gpt-5.4", messages=task.messages(), stream=stream)
+            raw = client.chat.completions.with_raw_response.create(
+                model="gpt-5.4", messages=task.messages(), stream=stream
+            )
             answer = raw.parse()
             text = (
                 "".join(c.choices[0].delta.content or "" for c in answer if c.choices)

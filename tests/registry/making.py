@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import tempfile
@@ -135,7 +136,9 @@ def evaluation(evaluation_id: str, of: str, alpha_spent: float = 0.05, when: flo
 
 @functools.cache
 def _template() -> Path:
-    file = Path(tempfile.mkdtemp(prefix="modelbreeder-tests-")) / "ledger.db"
+    folder = tempfile.mkdtemp(prefix="modelbreeder-tests-")
+    atexit.register(shutil.rmtree, folder)
+    file = Path(folder) / "ledger.db"
     database = open_database(file)
     database.scrub()
     database.close()

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import resource
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,8 @@ def test_a_folders_digest_depends_on_names_and_contents_alone(store, checkpoint,
     (twin / "adapter.safetensors").chmod(0o640)
     os.utime(twin / "linked.json", (1, 1))
     assert store.add(checkpoint) == store.add(twin)
+    with tarfile.open(store.path(store.add(twin))) as tar:
+        assert tar.getnames() == sorted(tar.getnames())
     (twin / "linked.json").rename(twin / "renamed.json")
     assert store.add(checkpoint) != store.add(twin)
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -101,4 +101,6 @@ class ChampionMachine(RuleBasedStateMachine):
 
 
 TestChampions = ChampionMachine.TestCase
-TestChampions.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+TestChampions.settings = settings(
+    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -285,6 +285,7 @@ def test_a_writer_that_lost_its_place_is_refused(database, ledger):
         ledger._move_head(connection, 0, 1, "x")
 
 
+_ZONES = [UTC, timezone(timedelta(hours=5, minutes=30))]
 _text = st.text(max_size=20)
 _real = st.floats(-1e6, 1e6)
 _json = st.recursive(
@@ -292,7 +293,7 @@ _json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_text, inner, max_size=3),
     max_leaves=8,
 )
-_time = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(NOON.tzinfo))  # noqa: DTZ001
+_time = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.sampled_from(_ZONES))  # noqa: DTZ001
 _envelopes = st.builds(
     TaskEnvelope,
     task_id=_text,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pysqlite3
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
@@ -195,4 +195,6 @@ def test_only_the_first_hundred_problems_are_spelled_out(ledger, database):
 
 
 TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+TestLedger.settings = settings(
+    max_examples=15, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -128,8 +128,10 @@ class FakeCloud:
     script: list[FakeReply | Exception] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
 
     async def open(self, request: CloudRequest) -> CloudReply:
+        self.limits.append(request.timeout_s)
         body = json.loads(request.body)
         self.requests.append(body)
         self.headers.append(request.headers)

@@ -102,7 +102,7 @@ def test_the_model_list_serves_both_sdks() -> None:
 
     assert listed["object"] == "list"
     assert (listed["first_id"], listed["last_id"], listed["has_more"]) == ("auto", "gpt-5.4", False)
-    assert listed["data"][1] == {  # type: ignore[index,call-overload]  # Json
+    assert listed["data"][1] == {  # type: ignore[index]  # Json
         "id": "gpt-5.4",
         "object": "model",
         "created": int(NOON.timestamp()),

@@ -51,7 +51,7 @@ def test_a_feature_that_is_not_given_fulfils_no_comparison() -> None:
 
 
 def test_an_unknown_feature_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="changed_fles.*changed_files"):
+    with pytest.raises(ConfigError, match=r"changed_fles.*changed_files"):
         holds({"changed_fles": "> 8"})
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def router(home: Path, upstream: Upstream) -> Iterator[Daemon]:
-    write_config(home, upstream.url, more='[daemon]\nmax_in_flight = 64\n')
+    write_config(home, upstream.url, more="[daemon]\nmax_in_flight = 64\n")
     with daemon(home) as child:
         yield child
 
@@ -165,7 +164,9 @@ def test_only_our_own_headers_and_key_reach_the_upstream(router: Daemon, upstrea
 
 
 def test_a_base_url_in_a_request_is_ignored(router: Daemon, upstream: Upstream) -> None:
-    status, _, _ = post(f"{router.url}/v1/chat/completions", ask("x", api_base="http://169.254.169.254/", base_url="http://evil.test"))
+    status, _, _ = post(
+        f"{router.url}/v1/chat/completions", ask("x", api_base="http://169.254.169.254/", base_url="http://evil.test")
+    )
 
     assert status == 200
     assert len(upstream.requests) == 1
@@ -300,4 +301,4 @@ def test_nothing_leaves_while_the_ledger_cannot_be_written(home: Path, router: D
 
 def test_the_daemons_files_are_private(home: Path, router: Daemon) -> None:
     assert get(f"{router.url}/healthz")[0] == 200
-    assert os.stat(home / "data" / "ledger.db").st_mode & 0o077 == 0
+    assert (home / "data" / "ledger.db").stat().st_mode & 0o077 == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from typing_extensions import override
 
 from registry.database import open_database
 from registry.entities import Status
@@ -39,6 +40,7 @@ class Client(threading.Thread):
         self.answered: list[str] = []
         self.judged: list[str] = []
 
+    @override
     def run(self) -> None:
         connection = http.client.HTTPConnection(self._netloc, timeout=10)
         try:

@@ -129,9 +129,7 @@ def test_a_client_that_leaves_frees_the_upstream_within_a_second(
     eventually(lambda: b'"in_flight":0' in get(f"{router.url}/healthz")[2], 2)
 
 
-def test_a_daemon_that_stops_cuts_live_streams_and_records_them(
-    home: Path, router: Daemon, upstream: Upstream
-) -> None:
+def test_a_daemon_that_stops_cuts_live_streams_and_records_them(home: Path, router: Daemon, upstream: Upstream) -> None:
     upstream.behaviour = "slow"
     with raw_request(router, ask("hello", stream=True)) as connection:
         read_until(connection, b"You")
@@ -163,6 +161,19 @@ def test_a_daemon_that_stops_lets_answers_in_flight_finish(home: Path, router: D
 
     assert code == 0
     assert answers == [200]
+
+
+def test_a_stream_that_falls_silent_is_cut(home: Path, upstream: Upstream) -> None:
+    write_config(home, upstream.url, upstream="idle_timeout_s = 0.3")
+    upstream.behaviour = "slow"
+    with daemon(home) as router, raw_request(router, ask("hello", stream=True)) as connection:
+        told = read_all(connection)
+    outcome = interactions(home)[0].outcome
+
+    assert b"upstream_timeout" in told
+    assert outcome is not None
+    assert outcome.status is Status.TRUNCATED
+    assert len(upstream.left_at) == 1
 
 
 def test_ctrl_c_stops_the_daemon_with_130(router: Daemon) -> None:

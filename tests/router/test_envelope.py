@@ -10,8 +10,10 @@ from router.envelope import Match, envelope_of, estimate_tokens
 from router.hints import Hints, parse_hints
 from router.naming import Place
 
+NO_HINTS, NO_PLACE = Hints(), Place(None)
 
-def described(body: dict[str, Any], hints: Hints = Hints(), place: Place = Place(None), **more: Any) -> TaskEnvelope:
+
+def described(body: dict[str, Any], hints: Hints = NO_HINTS, place: Place = NO_PLACE, **more: Any) -> TaskEnvelope:
     given: dict[str, Any] = {"minimum_margin": -0.05, "redactions": {}, "customer_types": ("CUSTOMER",), **more}
     return envelope_of({"model": "auto", **body}, hints, place, Match("w", 1.0), task_id="own", **given)
 

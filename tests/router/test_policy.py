@@ -15,16 +15,17 @@ from router.policy import Route, compile_policy, decide, digest_of
 from tests.router.making import NOON, envelope, evaluation, specialist
 
 CLOUD = CloudOffer(Target("openai", "gpt-5.4"), usd_per_million_tokens=4.0)
+DEFAULT = PolicySettings()
 CHAMPION = LocalOffer(specialist(), evaluation())
 
 
-def routed(policy: PolicySettings = PolicySettings(), **given: Any) -> Route:
+def routed(policy: PolicySettings = DEFAULT, **given: Any) -> Route:
     offers = {"local": given.pop("local", None), "cloud": given.pop("cloud", CLOUD)}
     asked = PolicyInput(envelope(**given), policy, NOON, **offers)
     return decide(compile_policy(policy), asked, "digest")
 
 
-def decided(policy: PolicySettings = PolicySettings(), **given: Any) -> RouteDecision:
+def decided(policy: PolicySettings = DEFAULT, **given: Any) -> RouteDecision:
     return routed(policy, **given).decision
 
 
@@ -224,17 +225,22 @@ _RULES = st.lists(
 )
 
 
-@given(_OFFERS, _CLOUDS, _FEATURES, _PRIVATE, _RULES, st.booleans())
+@given(
+    _OFFERS,
+    _CLOUDS,
+    st.builds(lambda features, private: features | private, _FEATURES, _PRIVATE),
+    _RULES,
+    st.booleans(),
+)
 def test_a_local_only_task_never_gets_the_cloud_whatever_else_is_said(
     local: LocalOffer | None,
     cloud: CloudOffer | None,
     features: dict[str, Any],
-    private: dict[str, Any],
     rules: list[PolicyRule],
     offline: bool,
 ) -> None:
     policy = PolicySettings(rules=tuple(rules), offline=offline)
-    decision = decided(policy, local=local, cloud=cloud, **features, **private)
+    decision = decided(policy, local=local, cloud=cloud, **features)
 
     assert decision.rule == "local-only"
     assert decision.lane in (Lane.LOCAL_PRIVATE, Lane.NO_OP)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from registry.artifacts import ArtifactStore
 from registry.catalog import Catalog
@@ -87,6 +88,7 @@ def test_new_templates_are_seen_within_seconds(database: Database) -> None:
 class Broken(Catalog):
     broken = False
 
+    @override
     def champion_sequence(self) -> int:
         if self.broken:
             raise LedgerError("locked")

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from registry.entities import EvidenceType, Lane, PromptTrim, SpecialistKind, Status, Verdict
 from registry.errors import EngineError, LedgerError, RedactionError, RefusedError, UpstreamError
 from registry.settings import PolicySettings
 from router.engine.protocol import FinishReason
 from router.exchange import CollectingWire, CutStreamError, TurnError
-from router.problems import UnservedError
+from router.problems import InvalidRequestError, UnservedError
 from router.upstream import UnreachableError, UpstreamStatusError
 from tests.router.making import (
     FakeReply,
     World,
-    answered,
     delta,
     frames,
     incoming,
@@ -126,6 +126,7 @@ def test_a_stream_passes_in_frames_and_ends_after_its_outcome_is_stored(tmp_path
         async with world(tmp_path) as made:
 
             class Watching(CollectingWire):
+                @override
                 async def write(self, frame: bytes) -> None:
                     await super().write(frame)
                     self.stored = [one.outcome is not None for one in made.interactions()]
@@ -160,7 +161,9 @@ def test_usage_is_streamed_to_a_client_that_asked(tmp_path: Path) -> None:
 def test_missing_usage_is_estimated_and_said_to_be(tmp_path: Path) -> None:
     async def scene() -> None:
         async with world(tmp_path) as made:
-            made.cloud.script = [FakeReply(pieces=[json.dumps({"choices": [{"message": {"content": "abcd"}}]}).encode()])]
+            made.cloud.script = [
+                FakeReply(pieces=[json.dumps({"choices": [{"message": {"content": "abcd"}}]}).encode()])
+            ]
             await made.ask(task("hello there"))
             outcome = made.interactions()[0].outcome
 
@@ -225,6 +228,36 @@ def test_an_upstreams_refusal_is_recorded_and_passed_on(tmp_path: Path) -> None:
             assert isinstance(error.cause, UpstreamStatusError)
             assert error.cause.said.message == f"{SECRET} is bad"
             assert error.headers["x-modelbreeder-model"] == "vendor/gpt-5.4"
+
+    run(scene())
+
+
+def test_the_clients_request_id_comes_back(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            named = await made.ask(task(), {"X-Request-Id": "mine-7"})
+            unnamed = await made.ask(task())
+
+            assert named.headers["x-request-id"] == "mine-7"
+            assert unnamed.headers["x-request-id"] == unnamed.headers["x-modelbreeder-interaction"]
+
+    run(scene())
+
+
+def test_a_second_attempt_has_what_is_left_of_the_deadline(tmp_path: Path) -> None:
+    async def scene() -> None:
+        now = [0.0]
+
+        def late(text: str) -> str:
+            now[0] += 3.0
+            return " "
+
+        async with world(tmp_path, monotonic=lambda: now[0]) as made:
+            made.promote()
+            made.engine.say = late
+            await made.ask(task(metadata={"deadline-ms": 5000}))
+
+            assert made.cloud.limits == [2.0]
 
     run(scene())
 
@@ -308,7 +341,9 @@ def test_without_a_threshold_an_answer_is_streamed_as_it_is_decoded(tmp_path: Pa
         ({"finish": FinishReason.LENGTH}, "limit of 256 tokens"),
     ],
 )
-def test_a_weak_answer_escalates_with_its_parent_and_evidence(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+def test_a_weak_answer_escalates_with_its_parent_and_evidence(
+    tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
     async def scene() -> None:
         async with world(tmp_path) as made:
             made.promote()
@@ -515,6 +550,20 @@ def test_a_specialist_can_be_asked_by_name(tmp_path: Path) -> None:
     run(scene())
 
 
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [("local", {"lane": "cloud"}), ("cloud", {"lane": "local_private"}), ("workflow:a", {"workflow": "b"})],
+)
+def test_a_hint_that_contradicts_the_model_name_is_an_error(tmp_path: Path, model: str, hint: dict[str, str]) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            with pytest.raises(InvalidRequestError):
+                await made.ask({**task(metadata=hint), "model": model})
+            assert made.interactions() == []
+
+    run(scene())
+
+
 def test_a_missing_engine_is_the_reason_for_the_cloud(tmp_path: Path) -> None:
     async def scene() -> None:
         async with world(tmp_path, engine_missing="the local engine is not installed") as made:
@@ -594,10 +643,12 @@ def test_what_cannot_be_inspected_goes_nowhere_and_leaves_no_content(tmp_path: P
         async with world(tmp_path) as made:
             made.promote()
             picture = [{"type": "image_url", "image_url": {"url": f"https://{SECRET}/x.png"}}]
-            with pytest.raises(RedactionError):
-                await made.ask({**task(), "messages": [{"role": "user", "content": picture}]})
+            error = await failure(made, {**task(), "messages": [{"role": "user", "content": picture}]})
             (one,) = made.interactions()
 
+            assert isinstance(error.cause, RedactionError)
+            assert error.headers["x-modelbreeder-interaction"] == one.intent.interaction_id
+            assert error.headers["x-modelbreeder-lane"] == "no_op"
             assert made.cloud.requests == []
             assert made.engine.requests == []
             assert one.intent.request_received is None
@@ -621,9 +672,9 @@ def test_nothing_is_sent_once_the_ledger_is_closed(tmp_path: Path) -> None:
 # A client that leaves.
 
 
-async def leave(made: World, body: dict[str, Any]) -> CollectingWire:
+async def leave(made: World, body: dict[str, Any], wire: CollectingWire | None = None) -> CollectingWire:
     """Ask, and leave in the middle of the answer."""
-    wire = CollectingWire()
+    wire = wire or CollectingWire()
     turn = asyncio.create_task(made.deps.turns.respond(incoming(body), wire))
     await asyncio.sleep(0.2)
     wire.gone = True
@@ -662,6 +713,29 @@ def test_a_client_that_leaves_stops_the_decoding(tmp_path: Path, threshold: floa
             assert made.engine.cancelled == 1
             assert outcome is not None
             assert outcome.status is Status.CLIENT_CANCELLED
+
+    run(scene())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_after_the_outcome_is_stored_changes_nothing(tmp_path: Path, stream: bool) -> None:
+    class Slow(CollectingWire):
+        @override
+        async def answer(self, headers: Any, body: bytes) -> None:
+            await asyncio.Event().wait()
+
+        @override
+        async def end(self) -> None:
+            await asyncio.Event().wait()
+
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            made.cloud.script = [FakeReply(pieces=sse(delta("x"), delta(finish="stop")))] if stream else []
+            await leave(made, task(stream=stream), Slow())
+            outcome = made.interactions()[0].outcome
+
+            assert outcome is not None
+            assert outcome.status is Status.OK
 
     run(scene())
 

@@ -42,7 +42,9 @@ def test_a_correction_is_masked_with_the_placeholders_of_its_request(tmp_path: P
         async with world(tmp_path) as made:
             wire = await made.ask(task(f"mail {SECRET} and {OTHER}"))
             name = wire.headers["x-modelbreeder-interaction"]
-            given = body(interaction=name, verdict="corrected", corrected=f"to {OTHER}", comment=f"not {SECRET}", score=0.5)
+            given = body(
+                interaction=name, verdict="corrected", corrected=f"to {OTHER}", comment=f"not {SECRET}", score=0.5
+            )
             await made.deps.verdicts.give(given)
             (one,) = made.interactions()
 

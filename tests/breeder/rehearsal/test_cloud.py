@@ -11,7 +11,13 @@ from router.redaction.redactor import default_redactor
 
 def workload(count: int = 400) -> Workload:
     tasks = tuple(
-        RehearsalTask(workload="w", id=f"{n}", prompt=f"p{n} of ann{n}@example.org", reference=f"r{n} ann{n}@example.org", split="train")
+        RehearsalTask(
+            workload="w",
+            id=f"{n}",
+            prompt=f"p{n} of ann{n}@example.org",
+            reference=f"r{n} ann{n}@example.org",
+            split="train",
+        )
         for n in range(count)
     )
     return Workload("w", tasks, ())
@@ -45,9 +51,16 @@ def test_its_accuracy_is_what_was_asked_and_mistakes_are_drawn_afresh_for_each_c
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_openai_client_can_talk_to_it(stream: bool):
     messages, reference = masked(workload().train[0])
-    with CloudServer(cloud_app(stand_in(1.0), 0.0)) as url, openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+    with (
+        CloudServer(cloud_app(stand_in(1.0), 0.0)) as url,
+        openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client,
+    ):
         answer = client.chat.completions.create(model="stand-in", messages=messages, stream=stream)
-        text = "".join(c.choices[0].delta.content or "" for c in answer if c.choices) if stream else answer.choices[0].message.content
+        text = (
+            "".join(c.choices[0].delta.content or "" for c in answer if c.choices)
+            if stream
+            else answer.choices[0].message.content
+        )
     assert text == reference
 
 

@@ -9,7 +9,9 @@ from registry.errors import DataError
 
 
 def line(number: int, split: str = "train", workload: str = "w", **fields: object) -> str:
-    return json.dumps({"workload": workload, "id": f"t{number}", "prompt": f"p{number}", "reference": "r", "split": split, **fields})
+    return json.dumps(
+        {"workload": workload, "id": f"t{number}", "prompt": f"p{number}", "reference": "r", "split": split, **fields}
+    )
 
 
 def test_lines_are_read_plain_and_gzipped_alike(tmp_path: Path):
@@ -19,7 +21,10 @@ def test_lines_are_read_plain_and_gzipped_alike(tmp_path: Path):
         file.write(text)
     plain = read_tasks([tmp_path / "a.jsonl"])
     assert plain == read_tasks([tmp_path / "b.jsonl.gz"])
-    assert [(task.id, task.split) for task in (*plain.workloads[0].train, *plain.workloads[0].test)] == [("t1", "train"), ("t2", "test")]
+    assert [(task.id, task.split) for task in (*plain.workloads[0].train, *plain.workloads[0].test)] == [
+        ("t1", "train"),
+        ("t2", "test"),
+    ]
 
 
 def test_invalid_lines_are_counted_and_named_and_the_rest_is_played(tmp_path: Path):
@@ -46,4 +51,7 @@ def test_a_limit_keeps_the_first_lines_of_each_split(tmp_path: Path):
     file = tmp_path / "x.jsonl"
     file.write_text("\n".join([*(line(n) for n in range(9)), *(line(n, "test") for n in range(9, 20))]))
     workload = read_tasks([file], limit=3).workloads[0]
-    assert ([task.id for task in workload.train], [task.id for task in workload.test]) == (["t0", "t1", "t2"], ["t9", "t10", "t11"])
+    assert ([task.id for task in workload.train], [task.id for task in workload.test]) == (
+        ["t0", "t1", "t2"],
+        ["t9", "t10", "t11"],
+    )

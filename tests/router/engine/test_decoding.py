@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,19 @@ class CountingLlama(Llama):
         return super().read(tokens, start, outputs=outputs)
 
 
-def load(base: Path, *, max_adapters: int = 32) -> CountingLlama:
-    return CountingLlama(base, threads=1, context=2048, max_adapters=max_adapters)
+Load = Callable[..., CountingLlama]
+
+
+@pytest.fixture
+def load() -> Iterator[Load]:
+    """Load bases, and free them when the test ends."""
+    with ExitStack() as loaded:
+
+        def load(base: Path, *, max_adapters: int = 32) -> CountingLlama:
+            llama = CountingLlama(base, threads=1, context=2048, max_adapters=max_adapters)
+            return loaded.enter_context(closing(llama))
+
+        yield load
 
 
 def task(prompt: tuple[int, ...], *, adapter: Path | None = None, max_tokens: int = 8) -> DecodeTask:
@@ -70,7 +82,9 @@ def test_logits_that_are_no_numbers_are_an_error(broken: float) -> None:
 
 
 @pytest.mark.parametrize(("agreeing", "kept"), [(2 * BATCH + 5, 2), (BATCH + 5, 1), (5, 0)])
-def test_a_known_prefix_is_not_decoded_again_and_gives_the_same_bits(base: Path, agreeing: int, kept: int) -> None:
+def test_a_known_prefix_is_not_decoded_again_and_gives_the_same_bits(
+    load: Load, base: Path, agreeing: int, kept: int
+) -> None:
     other = LONG[:agreeing] + (9,) * (len(LONG) - agreeing)
     expected = answer(Decoder(load(base)), task(other))
     llama = load(base)
@@ -82,7 +96,7 @@ def test_a_known_prefix_is_not_decoded_again_and_gives_the_same_bits(base: Path,
 
 
 @pytest.mark.parametrize("length", [BATCH - 1, BATCH, BATCH + 1, 2 * BATCH])
-def test_a_repeated_prompt_gives_the_same_bits_at_every_edge_of_a_batch(base: Path, length: int) -> None:
+def test_a_repeated_prompt_gives_the_same_bits_at_every_edge_of_a_batch(load: Load, base: Path, length: int) -> None:
     llama = load(base)
     decoder = Decoder(llama)
     first, second = answer(decoder, task(LONG[:length])), answer(decoder, task(LONG[:length]))
@@ -90,7 +104,7 @@ def test_a_repeated_prompt_gives_the_same_bits_at_every_edge_of_a_batch(base: Pa
     assert llama.prompt_tokens == 2 * length - (length - 1) // BATCH * BATCH
 
 
-def test_nothing_is_reused_across_adapters(base: Path, adapters: list[Path]) -> None:
+def test_nothing_is_reused_across_adapters(load: Load, base: Path, adapters: list[Path]) -> None:
     choices = [None, *adapters]
     expected = [answer(Decoder(load(base)), task(LONG, adapter=adapter)) for adapter in choices]
     assert len({str(pieces) for pieces in expected}) == 3
@@ -100,7 +114,7 @@ def test_nothing_is_reused_across_adapters(base: Path, adapters: list[Path]) -> 
 
 
 def test_the_least_recently_used_adapter_leaves_and_comes_back(
-    base: Path, adapters: list[Path], tmp_path: Path
+    load: Load, base: Path, adapters: list[Path], tmp_path: Path
 ) -> None:
     three = [*adapters, write_pico_adapter(tmp_path / "third.gguf", seed=3)]
     expected = [answer(Decoder(load(base)), task(LONG[:9], adapter=adapter)) for adapter in three]
@@ -112,7 +126,7 @@ def test_the_least_recently_used_adapter_leaves_and_comes_back(
         assert list(llama._adapters) == [str(three[kept]) for kept in held[turn]]
 
 
-def test_an_abort_within_the_prompt_leaves_no_trace(base: Path) -> None:
+def test_an_abort_within_the_prompt_leaves_no_trace(load: Load, base: Path) -> None:
     expected = answer(Decoder(load(base)), task(LONG))
     decoder = Decoder(load(base))
     asked = iter(range(10**9))
@@ -123,7 +137,7 @@ def test_an_abort_within_the_prompt_leaves_no_trace(base: Path) -> None:
     assert answer(decoder, task(LONG)) == expected
 
 
-def test_logits_do_not_disturb_the_next_answer(base: Path, adapters: list[Path]) -> None:
+def test_logits_do_not_disturb_the_next_answer(load: Load, base: Path, adapters: list[Path]) -> None:
     expected = answer(Decoder(load(base)), task(LONG))
     decoder = Decoder(load(base))
     answer(decoder, task(LONG))

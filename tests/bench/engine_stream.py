@@ -1,6 +1,7 @@
-"""Tokens per second of one engine stream against a bare `llama_decode` loop: `python -m tests.router.engine.bench_stream`.
+"""Tokens per second of one engine stream against a bare `llama_decode` loop.
 
-The two take turns in one run, because only their ratio means anything on a busy machine.
+`python -m tests.bench.engine_stream`; the two take turns in one run, because only their ratio means anything
+on a busy machine.
 """
 
 from __future__ import annotations
@@ -44,13 +45,11 @@ async def stream_rate(engine: EngineProcess, tokens: int) -> float:
 async def measure(base: Path, *, tokens: int, rounds: int, threads: int) -> list[tuple[float, float]]:
     """Return (bare, stream) tokens per second of each round."""
     llama = Llama(base, threads=threads, context=2048)
-    rates = []
     with tempfile.TemporaryDirectory() as folder:
         async with EngineProcess(base, socket_dir=Path(folder), threads=threads, context=2048) as engine:
             prompt = await engine.tokenize(CHAT)
-            for _ in range(rounds + 1):
-                rates.append((bare_rate(llama, prompt, tokens), await stream_rate(engine, tokens)))
-    return rates[1:]
+            await stream_rate(engine, tokens)
+            return [(bare_rate(llama, prompt, tokens), await stream_rate(engine, tokens)) for _ in range(rounds)]
 
 
 def main() -> None:

@@ -1,0 +1,49 @@
+"""`make bench`: speed as ratios in one run; the table goes into docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from breeder.gguf_export import export_base
+from breeder.shipped import shipped
+from tests.bench.engine_stream import measure
+from tests.bench.ledger_rows import rates
+from tests.bench.router_overhead import medians
+
+
+def main() -> None:
+    """Measure engine, ledger and router, and print one table."""
+    rows = [*_engine(), *_ledger(), *_router()]
+    sys.stdout.write("| what | measured | against | ratio |\n|---|---|---|---|\n")
+    for row in rows:
+        sys.stdout.write(f"| {' | '.join(row)} |\n")
+
+
+def _engine() -> list[tuple[str, ...]]:
+    with tempfile.TemporaryDirectory() as folder:
+        base = export_base(shipped("data/seedling"), Path(folder) / "base.gguf").path
+        pairs = asyncio.run(measure(base, tokens=500, rounds=9, threads=1))
+    bare, stream = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(mine / theirs for theirs, mine in pairs)
+    against = f"{bare:,.0f} tokens/s, a bare llama_decode loop"
+    return [("engine, one stream on the seedling", f"{stream:,.0f} tokens/s", against, f"{ratio:.2f}")]
+
+
+def _ledger() -> list[tuple[str, ...]]:
+    single, grouped = rates()
+    against = f"{single:,.0f} rows/s, one append at a time"
+    return [("ledger, 16 writers, synchronous=FULL", f"{grouped:,.0f} rows/s", against, f"{grouped / single:.1f}")]
+
+
+def _router() -> list[tuple[str, ...]]:
+    direct, routed = medians()
+    against = f"{direct:.2f} ms, straight to the stand-in cloud"
+    return [("router, one client, ledger on, p50", f"{routed:.2f} ms", against, f"{routed / direct:.1f}")]
+
+
+if __name__ == "__main__":
+    main()

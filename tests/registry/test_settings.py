@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from registry.errors import ConfigError
+from registry.settings import load_settings
+
+GOOD = """
+[upstreams.openai]
+base_url = "https://api.openai.com/v1"
+api_key_env = "OPENAI_API_KEY"
+
+[policy]
+cloud = "openai/gpt-5.4"
+
+[[policy.rules]]
+name = "big"
+when = { estimated_tokens = "> 9000" }
+lane = "cloud_escalation"
+"""
+
+
+def load(folder: Path, text: str):
+    file = folder / "modelbreeder.toml"
+    file.write_text(text)
+    return load_settings(file)
+
+
+def test_a_missing_file_means_the_defaults(tmp_path: Path):
+    settings = load_settings(tmp_path / "none.toml")
+    assert (settings.daemon.host, settings.daemon.port, settings.policy.cloud) == ("127.0.0.1", 8484, None)
+
+
+def test_a_whole_file_is_read(tmp_path: Path):
+    settings = load(tmp_path, GOOD)
+    assert settings.upstreams["openai"].api_key_env == "OPENAI_API_KEY"
+    assert settings.policy.rules[0].when == {"estimated_tokens": "> 9000"}
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MODELBREEDER_DAEMON__PORT", "9999")
+    monkeypatch.setenv("MODELBREEDER_HOME", str(tmp_path))
+    monkeypatch.setenv("MODELBREEDER_DATA", str(tmp_path))
+    assert load(tmp_path, "[daemon]\nport = 1").daemon.port == 9999
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[daemon]\nprot = 1", "unknown key 'daemon.prot'; did you mean 'port'?"),
+        ("[upstreams.a]\nbase_url = 'x'\nkey = 'y'", "unknown key 'upstreams.a.key'; known keys: api_key_env"),
+        ("[upstreams.a]\nbase_ur = 'x'", "upstreams.a.base_url: Field required"),
+        ("[deamon]", "unknown key 'deamon'; did you mean 'daemon'?"),
+        (
+            "[[policy.rules]]\nname='a'\nlane='no_op'\nwhen={}\nlanes=1",
+            "unknown key 'policy.rules.0.lanes'; did you mean 'lane'?",
+        ),
+        ("[daemon]\nport = 'x'", "daemon.port: Input should be a valid integer"),
+        ("[policy]\ncloud = 'a/b'", "policy.cloud 'a/b' must be UPSTREAM/MODEL; upstreams: none are configured"),
+        ("[policy\n", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_one_line_that_names_key_and_next_step(tmp_path: Path, text: str, told: str):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert told in str(caught.value)
+    assert "modelbreeder.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
