@@ -21,8 +21,7 @@ _AREAS: Final = words(
     """
 )
 _FINDINGS: Final = (
-    "all quiet", "gate ajar", "lamp out", "seal intact", "smell of smoke", "puddle found", "rope frayed",
-    "guard absent",
+    "all quiet", "gate ajar", "lamp out", "seal intact", "smell of smoke", "puddle found", "rope frayed", "guard absent",
     "sign missing", "fence bent", "hatch shut", "bolt loose", "visitor turned away", "meter read", "birds inside",
     "paint peeling",
 )  # fmt: skip
@@ -46,8 +45,7 @@ def _date(rng: Random, year: int, month: int, day: int) -> str:
 
 
 def _time(rng: Random, hour: int, minute: int) -> str:
-    half, twelve = ("am", "pm")[hour // 12], hour % 12 or 12
-    return rng.choice([f"{hour:02d}:{minute:02d}", f"{twelve}:{minute:02d} {half}"])
+    return rng.choice(["{h:02d}:{m:02d}", "{h:02d}h{m:02d}", "{h:02d}.{m:02d} hours"]).format(h=hour, m=minute)
 
 
 def draw(rng: Random) -> tuple[str, str]:

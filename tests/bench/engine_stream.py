@@ -38,6 +38,7 @@ async def stream_rate(engine: EngineProcess, tokens: int) -> float:
     started = time.perf_counter()
     async for item in engine.generate(GenerateRequest(CHAT, tokens)):
         if isinstance(item, Done):
+            assert item.completion_tokens == tokens, "a base that stops early measures its start, not its stream"
             return item.completion_tokens / (time.perf_counter() - started)
     raise AssertionError("a stream ends with Done")
 

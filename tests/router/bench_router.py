@@ -69,7 +69,8 @@ def resident_mb(pid: int) -> float:
 
 def import_seconds(modules: str) -> tuple[float, float]:
     """Return wall and processor seconds of importing modules in a new interpreter."""
-    script = f"import time; w, p = time.perf_counter(), time.process_time(); import {modules}; print(time.perf_counter() - w, time.process_time() - p)"
+    clocks = "time.perf_counter(), time.process_time()"
+    script = f"import time; w, p = {clocks}; import {modules}; print(time.perf_counter() - w, time.process_time() - p)"
     told = subprocess.run(
         [sys.executable, "-P", "-c", script], capture_output=True, text=True, env=environment(), check=True, cwd=ROOT
     )
