@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import orjson
-from typing_extensions import override
 
 from breeder.deps import Deps
 from breeder.mining import Row, answer_text
@@ -17,7 +16,7 @@ from registry.errors import ConfigError, UpstreamError
 from registry.prompting import Prompt, chat_messages
 from router.chat import parse_chat
 from router.deps import open_deps, real_outside
-from router.exchange import Incoming, Wire
+from router.exchange import CollectingWire, Incoming
 from router.hints import Hints
 from router.turn import Turns
 
@@ -58,39 +57,10 @@ async def ask_cloud(deps: Deps, workflow: str, rows: Sequence[Row], keep: Callab
 
 async def _ask(deps: Deps, turns: Turns, workflow: str, prompt: Prompt) -> CloudAnswer:
     body = {"model": "cloud", "messages": chat_messages(prompt, PromptTrim())}
-    wire = _Kept()
+    wire = CollectingWire()
     await turns.respond(Incoming(parse_chat(orjson.dumps(body)), Hints(workflow=workflow), {}), wire)
     text = answer_text(orjson.loads(wire.body))
     if text is None:
         raise UpstreamError(f"the cloud gave no text to a {workflow} task; look at it with `modelbreeder ledger ls`")
     outcome = deps.ledger.interaction(wire.headers["x-modelbreeder-interaction"]).outcome
     return CloudAnswer(text, outcome.cost_usd if outcome else None)
-
-
-@dataclass(slots=True)
-class _Kept(Wire):
-    """A client's end that keeps the whole answer."""
-
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    @property
-    @override
-    def gone(self) -> bool:
-        return False
-
-    @override
-    async def answer(self, headers: Mapping[str, str], body: bytes) -> None:
-        self.headers, self.body = headers, body
-
-    @override
-    async def begin(self, headers: Mapping[str, str]) -> None:
-        raise UpstreamError("an evaluation asks for whole answers, and a stream began")
-
-    @override
-    async def write(self, frame: bytes) -> None:
-        raise UpstreamError("an evaluation asks for whole answers, and a stream was written")
-
-    @override
-    async def end(self) -> None:
-        raise UpstreamError("an evaluation asks for whole answers, and a stream ended")

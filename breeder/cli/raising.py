@@ -26,6 +26,7 @@ def group() -> None:
 def train(
     out: Annotated[Path, typer.Option("--out", help="Folder for the finished model.")],
     recipe: Annotated[Path, typer.Option("--recipe", help="TOML file.")] = Path("recipes/seedling.toml"),
+    start: Annotated[Path | None, typer.Option("--start", help="A finished seedling to train further.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on from an earlier run's checkpoints.")] = False,
 ) -> None:
     """Pretrain a seedling; interrupted, it goes on when repeated."""
@@ -34,7 +35,12 @@ def train(
 
     data = os.environ.get("MODELBREEDER_DATA")
     made = raise_seedling(
-        load_recipe(recipe), out, data=Path(data) if data else None, resume=not fresh, on_progress=_tell
+        load_recipe(recipe),
+        out,
+        data=Path(data) if data else None,
+        start=start,
+        resume=not fresh,
+        on_progress=_tell,
     )
     say(f"{made.folder}: {made.tokens:,} tokens in {made.elapsed_s / 60:.0f} min, loss {made.loss}")
     for family, share in made.exact.items():
@@ -46,3 +52,5 @@ def _tell(progress: Progress) -> None:
         f"step {progress.step}, {progress.share:.0%}, {progress.tokens:,} tokens, loss {progress.loss}, "
         f"{progress.tokens_per_s:,.0f} tokens/s"
     )
+    if progress.exact:
+        report(f"  exact on fresh tasks: {sum(progress.exact.values()) / len(progress.exact):.0%} over all families")

@@ -1,4 +1,4 @@
-"""Writes the sample workloads as JSON lines: 600 training lines, then 200 test lines, no prompt twice."""
+"""Writes the sample workloads as JSON lines: 800 training lines, then 200 test lines, no prompt twice."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from breeder.samples import logs, notes, orders, routing, totals
+from breeder.samples import logs, orders, routing, totals
 
-TRAIN_LINES: Final = 600
+TRAIN_LINES: Final = 800
 TEST_LINES: Final = 200
 SHIPPED_SEED: Final = 2027
 """The seed of the files in `data/samples/`."""
@@ -30,7 +30,6 @@ SAMPLES: Final[dict[str, Sample]] = {
     "order-fields": Sample(orders.INSTRUCTION, orders.draw),
     "log-template": Sample(logs.INSTRUCTION, logs.draw),
     "ticket-route": Sample(routing.INSTRUCTION, routing.draw),
-    "shift-note": Sample(notes.INSTRUCTION, notes.draw),
     "invoice-total": Sample(totals.INSTRUCTION, totals.draw, is_learnable=False),
 }
 

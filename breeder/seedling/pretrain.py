@@ -104,7 +104,8 @@ def export_seedling(
     copy = build_model(recipe.shape, tokenizer.get_vocab_size(), recipe.seed)
     copy.load_state_dict(model.state_dict())
     copy.config.use_cache = True
-    copy.to(torch.float16).save_pretrained(fresh)
+    torch.nn.Module.half(copy)  # the typed one; transformers wraps its own
+    copy.save_pretrained(fresh)
     (fresh / "generation_config.json").unlink(missing_ok=True)
     wrap_tokenizer(tokenizer, recipe.shape.max_positions).save_pretrained(fresh)
     write_text(fresh / "recipe.json", json.dumps({"recipe": recipe.model_dump(mode="json"), **told}, indent=1))

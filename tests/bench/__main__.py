@@ -29,7 +29,9 @@ def _engine() -> list[tuple[str, ...]]:
     bare, stream = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(mine / theirs for theirs, mine in pairs)
     against = f"{bare:,.0f} tokens/s, a bare llama_decode loop"
-    return [("engine, one stream, random base of the seedling's shape", f"{stream:,.0f} tokens/s", against, f"{ratio:.2f}")]
+    return [
+        ("engine, one stream, random base of the seedling's shape", f"{stream:,.0f} tokens/s", against, f"{ratio:.2f}")
+    ]
 
 
 def _ledger() -> list[tuple[str, ...]]:
