@@ -46,4 +46,5 @@ lock: $(READY) ## resolve the newest allowed versions into constraints.txt
 
 clean: ## remove the virtual environment, caches and everything that a demo left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mlruns
+	@! [ -e modelbreeder.toml ] || grep -q '"rehearsal"' modelbreeder.toml || { echo 'this checkout is a real home: its data stays'; exit 1; }
 	rm -rf data/artifacts data/datasets data/runs data/backups data/ledger.db* data/router.log modelbreeder.toml

@@ -61,7 +61,7 @@ async def _answer(engine: Engine, stack: Stack, prompt: Prompt) -> LocalAnswer:
                 end = piece
     except EngineRequestError:
         return LocalAnswer("", NO_ANSWER, 0, 0, time.monotonic() - started)
-    if end is None or end.finish_reason is not FinishReason.STOP:
+    if end is None or end.finish_reason is not FinishReason.STOP or not "".join(pieces).strip():
         return LocalAnswer("".join(pieces), NO_ANSWER, 0, 0, time.monotonic() - started)
     return LocalAnswer(
         text="".join(pieces),

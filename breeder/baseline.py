@@ -20,6 +20,7 @@ from breeder.deps import Deps
 from breeder.labelling import LabelledTask, label
 from breeder.mining import Row
 from breeder.progress import Paced
+from registry.errors import UpstreamError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ def label_rows(deps: Deps, workflow: str, rows: Sequence[Row], scorer: str, samp
         _ask(deps, workflow, wanted, cache)
         known = _read(cache)
     answers = [known[row.interaction_id] for row in rows]
+    if rows and not any(one.text for told in answers for one in told):
+        cache.unlink(missing_ok=True)
+        raise UpstreamError(
+            f"the cloud answered none of {len(rows)} tasks; see `modelbreeder ledger ls` for what it said"
+        )
     tasks = tuple(label(row, [one.text for one in told], scorer) for row, told in zip(rows, answers, strict=True))
     unlabelled = sum(task.reference is None for task in tasks)
     if unlabelled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +62,12 @@ def prepare_base(part: BasePart, store: ArtifactStore, cache: Path, report: Repo
             report(f"base {part.model}: {error}; making it again")
     report(f"base {part.model}: writing GGUF ({part.quantization or part.dtype})")
     cache.mkdir(parents=True, exist_ok=True)
-    made = export_base(model_dir, cache / f"{key}.gguf", dtype=part.dtype)
-    if part.quantization:
-        made = quantize(made.path, cache / f"{key}-{part.quantization}.gguf", part.quantization)
-    sha256 = store.add(made.path)
-    for leftover in cache.glob(f"{key}*.gguf"):
-        leftover.unlink()
+    # Two breedings may do this at once, so the file on its way has a folder of its own.
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        made = export_base(model_dir, Path(folder) / "base.gguf", dtype=part.dtype)
+        if part.quantization:
+            made = quantize(made.path, Path(folder) / "quantized.gguf", part.quantization)
+        sha256 = store.add(made.path)
     write_atomically(known, sha256.encode())
     return _base(model_dir, store, sha256)
 

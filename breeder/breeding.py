@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 
 import orjson
 from pydantic import TypeAdapter
 
 from breeder.baseline import label_rows
 from breeder.bases import prepare_base
-from breeder.dataset import Dataset, freeze
+from breeder.dataset import Dataset, freeze, write_atomically
 from breeder.deps import Deps
 from breeder.enrolment import enrol, enrol_workflow, promote_winner, record_evaluation
 from breeder.generations import Bred, Breeding
@@ -24,7 +25,7 @@ from breeder.recipe import Recipe
 from breeder.run_folder import RunFolder, exclusive, open_run
 from breeder.scorers import choose_scorer
 from breeder.seen_text import check_tokens_agree, few_shot_examples, longest_answer
-from registry.entities import Purpose, SpecialistKind
+from registry.entities import Purpose, SpecialistKind, Verdict
 from registry.errors import NotFoundError
 
 
@@ -76,10 +77,17 @@ def breed(deps: Deps, workflow: str, recipe: Recipe, *, generations: int = 1, pr
         RefusedError, UpstreamError: the cloud baseline cannot be measured.
     """
     with exclusive(deps.home.runs, workflow) as parent:
-        run = open_run(parent, recipe, lambda: freeze_workflow(deps, workflow, recipe))
+        run = open_run(
+            parent,
+            f"{recipe.digest[:8]}-{generations}",
+            deps.home.datasets,
+            lambda: freeze_workflow(deps, workflow, recipe),
+            lambda: deps.catalog.looks(workflow),
+        )
         if run.result is not None:
-            deps.report(f"{workflow}: this recipe has bred these rows before; nothing new to do")
-            return TypeAdapter(BreedResult).validate_json(run.result)
+            deps.report(f"{workflow}: this recipe has bred these rows before; this was the verdict")
+            return _again(deps, TypeAdapter(BreedResult).validate_json(run.result), promote=promote)
+        write_atomically(run.path / "recipe.json", recipe.resolved())
         started = time.monotonic()
         breeding, cost_usd = _begin(deps, run, recipe)
         bred = breeding.breed(recipe, generations)
@@ -89,6 +97,15 @@ def breed(deps: Deps, workflow: str, recipe: Recipe, *, generations: int = 1, pr
         result = _conclude(deps, breeding, bred, judged, cost_usd, promote=promote, seconds=time.monotonic() - started)
         run.finish(orjson.dumps(result, option=orjson.OPT_INDENT_2))
         return result
+
+
+def _again(deps: Deps, result: BreedResult, *, promote: bool) -> BreedResult:
+    """Promote what passed in an earlier breeding, where that is asked for only now."""
+    passed = [told for told in deps.catalog.evaluations(result.specialist) if told.verdict is Verdict.PASS]
+    if not promote or result.promoted or not passed:
+        return result
+    move = promote_winner(deps, deps.catalog.specialist(result.specialist), passed[-1], by="breed")
+    return replace(result, promoted=move is not None)
 
 
 def _begin(deps: Deps, run: RunFolder, recipe: Recipe) -> tuple[Breeding, float | None]:
@@ -107,7 +124,7 @@ def _begin(deps: Deps, run: RunFolder, recipe: Recipe) -> tuple[Breeding, float 
         holdout=labels.tasks[first:],
         scorer=dataset.scorer,
         gate=recipe.gate.gate(),
-        look=deps.catalog.looks(dataset.workflow),
+        look=run.look,
         socket_dir=deps.socket_dir,
         local=deps.settings.local,
     )
@@ -143,7 +160,8 @@ def _conclude(
         specialist = enrol(deps, dataset, breeding.base, one, tuple(names[parent] for parent in one.parents))
         names[one.name] = specialist.name
         told = one.measured.told(dataset.digest, judged=one is judged, cost_usd=cost_usd if one is judged else None)
-        evaluation = record_evaluation(deps, specialist, told, one.recipe.gate.expires_days)
+        identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{breeding.folder.name}:{specialist.name}"))
+        evaluation = record_evaluation(deps, specialist, told, one.recipe.gate.expires_days, identity)
         if one is judged and promote:
             promoted = promote_winner(deps, specialist, evaluation, by="breed") is not None
     result = judged.measured.result

@@ -12,20 +12,22 @@ import orjson
 from breeder.deps import Deps
 from breeder.mining import Row, answer_text
 from registry.entities import PromptTrim, Purpose
-from registry.errors import ConfigError, UpstreamError
+from registry.errors import ConfigError
 from registry.prompting import Prompt, chat_messages
 from router.chat import parse_chat
 from router.deps import open_deps, real_outside
-from router.exchange import CollectingWire, Incoming
+from router.exchange import CollectingWire, Incoming, TurnError
 from router.hints import Hints
 from router.turn import Turns
+from router.upstream import UpstreamStatusError
 
 _AT_ONCE = 8
+_REFUSED_ONE_TASK = (400, 413, 422)
 
 
 @dataclass(frozen=True, slots=True)
 class CloudAnswer:
-    """What the cloud said, and what it cost; None where no price is known."""
+    """What the cloud said, empty where it refused the task, and what it cost; None where no price is known."""
 
     text: str
     cost_usd: float | None
@@ -58,9 +60,11 @@ async def ask_cloud(deps: Deps, workflow: str, rows: Sequence[Row], keep: Callab
 async def _ask(deps: Deps, turns: Turns, workflow: str, prompt: Prompt) -> CloudAnswer:
     body = {"model": "cloud", "messages": chat_messages(prompt, PromptTrim())}
     wire = CollectingWire()
-    await turns.respond(Incoming(parse_chat(orjson.dumps(body)), Hints(workflow=workflow), {}), wire)
-    text = answer_text(orjson.loads(wire.body))
-    if text is None:
-        raise UpstreamError(f"the cloud gave no text to a {workflow} task; look at it with `modelbreeder ledger ls`")
+    try:
+        await turns.respond(Incoming(parse_chat(orjson.dumps(body)), Hints(workflow=workflow), {}), wire)
+    except TurnError as error:
+        if isinstance(error.cause, UpstreamStatusError) and error.cause.status in _REFUSED_ONE_TASK:
+            return CloudAnswer("", 0.0)
+        raise error.cause from error
     outcome = deps.ledger.interaction(wire.headers["x-modelbreeder-interaction"]).outcome
-    return CloudAnswer(text, outcome.cost_usd if outcome else None)
+    return CloudAnswer(answer_text(orjson.loads(wire.body)) or "", outcome.cost_usd if outcome else None)

@@ -55,7 +55,13 @@ def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path)
             f"{plan.minimum_rows - usable} more; let the router serve more of it, or lower data.minimum_rows"
         )
     slices = _split(rows, plan)
-    prompts = [row.prompt for row in rows]
+    empty = [name for name in SLICES if not slices[name]]
+    if empty:
+        raise DataError(
+            f"workflow {workflow!r}: no usable row is left for {', '.join(empty)}; raise its share, or wait for more"
+        )
+    # What is constant is learnt from the training slice alone, so that the holdout shows what drifts away from it.
+    prompts = [row.prompt for row in slices["train"]]
     header: dict[str, object] = {
         "workflow": workflow,
         "scorer": scorer,
@@ -108,7 +114,7 @@ def _split(rows: Sequence[Row], plan: DataPart) -> Mapping[Slice, Sequence[Row]]
     return {
         "train": [row for row in rows[:train] if row.tier is not Tier.OPEN],
         "calibration": rows[train : train + calibration],
-        "holdout": rows[-holdout:],
+        "holdout": rows[train + calibration :],
     }
 
 

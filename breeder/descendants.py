@@ -28,9 +28,10 @@ class Descendant:
 
 
 def population(recipe: Recipe, generation: int) -> list[Recipe]:
-    """Return the recipes of a generation: the given one first, then seeded mutations of it."""
+    """Return the recipes of a generation: the first begins with the given one, all others are seeded mutations."""
     rng = random.Random(f"{recipe.seed}:{generation}")
-    return [recipe, *(mutate(recipe, rng) for _ in range(recipe.population.size - 1))]
+    given = [recipe] if generation == 0 else []
+    return [*given, *(mutate(recipe, rng) for _ in range(recipe.population.size - len(given)))]
 
 
 def make_descendant(

@@ -58,11 +58,16 @@ def _same(old: Specialist, new: Specialist) -> bool:
     return identity(old) == identity(new)
 
 
-def record_evaluation(deps: Deps, specialist: Specialist, told: Told, expires_days: int) -> Evaluation:
-    """Record a specialist's numbers; only a judged candidate carries the gate's verdict and spends alpha."""
+def record_evaluation(
+    deps: Deps, specialist: Specialist, told: Told, expires_days: int, evaluation_id: str
+) -> Evaluation:
+    """Record a specialist's numbers once; only a judged candidate carries the gate's verdict and spends alpha."""
+    for known in deps.catalog.evaluations(specialist.name):
+        if known.evaluation_id == evaluation_id:
+            return known
     result, now = told.result, deps.now()
     evaluation = Evaluation(
-        evaluation_id=deps.new_id(),
+        evaluation_id=evaluation_id,
         specialist=specialist.name,
         at_utc=now,
         expires_at_utc=now + timedelta(days=expires_days),
@@ -92,7 +97,7 @@ def promote_winner(deps: Deps, specialist: Specialist, evaluation: Evaluation, b
     if evaluation.verdict is not Verdict.PASS:
         return None
     history = deps.catalog.promotions(specialist.workflow)
-    if history and history[-1].specialist == specialist.name:
+    if history and (history[-1].specialist, history[-1].evaluation_id) == (specialist.name, evaluation.evaluation_id):
         return history[-1]
     return deps.catalog.move_champion(
         specialist.workflow,

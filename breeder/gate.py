@@ -87,9 +87,12 @@ class GateResult:
     alpha_spent: float
 
 
-def judge(outcomes: Sequence[PairedOutcome], gate: Gate, look: int) -> GateResult:
-    """Judge the outcomes; look counts from 0 the earlier verdicts on an overlapping holdout of this workflow."""
-    measured = _measure(outcomes, look_alpha(gate.alpha, look))
+def judge(outcomes: Sequence[PairedOutcome], gate: Gate, look: int, unlabelled: int = 0) -> GateResult:
+    """Judge the outcomes; look counts from 0 the earlier verdicts on an overlapping holdout of this workflow.
+
+    `unlabelled` tasks have no reference: nobody knows what is right, so they count as not covered.
+    """
+    measured = _measure(outcomes, look_alpha(gate.alpha, look), unlabelled)
     verdict, reason = _decide(measured, gate, served_needed(gate, look))
     if measured.incomplete:
         reason += f"; {measured.incomplete} holdout tasks lack a score or confidence"
@@ -105,7 +108,7 @@ def served_needed(gate: Gate, look: int) -> int:
     return ceil(log(look_alpha(gate.alpha, look)) / log(share)) if share > 0 else 1
 
 
-def _measure(outcomes: Sequence[PairedOutcome], alpha: float) -> GateResult:
+def _measure(outcomes: Sequence[PairedOutcome], alpha: float, unlabelled: int) -> GateResult:
     complete = [outcome for outcome in outcomes if outcome.complete]
     served = [outcome for outcome in complete if outcome.served]
     differences = [outcome.difference for outcome in served]
@@ -116,7 +119,7 @@ def _measure(outcomes: Sequence[PairedOutcome], alpha: float) -> GateResult:
         margin_lower=paired_lower_bound(differences, clusters, alpha),
         margin_upper=paired_upper_bound(differences, clusters, alpha),
         mean_difference=_mean(differences),
-        coverage=len(served) / len(complete) if complete else 0.0,
+        coverage=len(served) / (len(complete) + unlabelled) if complete else 0.0,
         specialist_score=_mean([outcome.specialist_score for outcome in served]),
         cloud_score=_mean([outcome.cloud_score for outcome in served]),
         specialist_score_all=_mean([outcome.specialist_score for outcome in complete]),

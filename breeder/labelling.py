@@ -40,7 +40,7 @@ class LocalAnswer:
 def label(row: Row, fresh: Sequence[str], scorer: str) -> LabelledTask:
     """Return the task with its reference and the cloud's score over the fresh samples."""
     recorded = [row.answer] if row.tier is Tier.CLOUD else []
-    reference = row.answer if row.judged else consensus([*recorded, *fresh], scorer)
+    reference = row.answer if row.judged else consensus([answer for answer in (*recorded, *fresh) if answer], scorer)
     if reference is None or not fresh:
         return LabelledTask(row, reference, math.nan)
     return LabelledTask(row, reference, sum(score(scorer, answer, reference) for answer in fresh) / len(fresh))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from breeder.answering import Stack, answer_all
@@ -13,7 +13,7 @@ from breeder.calibration import Threshold, choose_threshold, fallback_threshold
 from breeder.gate import Gate, GateResult, judge
 from breeder.labelling import LabelledTask, LocalAnswer, pair
 from breeder.progress import Paced, Report
-from registry.entities import SpecialistKind
+from registry.entities import SpecialistKind, Verdict
 from registry.settings import LocalSettings
 from router.engines import engine_for
 
@@ -95,15 +95,18 @@ def measure(bench: Bench, candidate: Candidate, report: Report) -> Measured:
     confidences = [outcome.confidence for outcome in calibrated]
     scores = [outcome.specialist_score for outcome in calibrated]
     clouds = [outcome.cloud_score for outcome in calibrated]
-    margin, coverage = bench.gate.minimum_margin, bench.gate.minimum_coverage
+    # A task without a reference counts as not covered, here as on the holdout.
+    margin = bench.gate.minimum_margin
+    coverage = bench.gate.minimum_coverage * len(bench.calibration) / max(1, len(calibrated))
     chosen = choose_threshold(confidences, scores, clouds, minimum_margin=margin, minimum_coverage=coverage)
     threshold = chosen or _refusing(confidences, scores, clouds, margin, coverage)
     outcomes = pair(bench.holdout, answers[first:], bench.scorer, threshold.value)
+    result = judge(outcomes, bench.gate, bench.look, len(bench.holdout) - len(outcomes))
     return Measured(
         candidate=candidate,
         threshold=threshold,
         promising=chosen is not None,
-        result=judge(outcomes, bench.gate, bench.look),
+        result=result if chosen else _hopeless(result, margin),
         calibration_score=sum(scores) / len(scores) if scores else 0.0,
         tokens_per_second=speed(answers),
         engine_build=build,
@@ -130,6 +133,14 @@ def speed(answers: Sequence[LocalAnswer]) -> float:
     """Return decoded tokens a second over all answers, prompts included in the time."""
     seconds = sum(answer.seconds for answer in answers)
     return sum(answer.completion_tokens for answer in answers) / seconds if seconds else 0.0
+
+
+def _hopeless(result: GateResult, margin: float) -> GateResult:
+    """Refuse without a look at the holdout what no threshold on the calibration slice lets hope."""
+    reason = (
+        f"no threshold on the calibration slice reaches the margin {margin:+.3f}; at the strictest, {result.reason}"
+    )
+    return replace(result, verdict=Verdict.FAIL, reason=reason, alpha_spent=0.0)
 
 
 def _refusing(

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from registry.entities import FeedbackVerdict, Interaction, Lane, Status
 from registry.prompting import Prompt, prompt_of
+from router.fitness import foreign_field
 
 
 class Tier(StrEnum):
@@ -77,10 +78,10 @@ def mine(interactions: Iterable[Interaction]) -> Mined:
 
 
 def answer_text(response: object) -> str | None:
-    """Return the first choice's text of an OpenAI chat completion, or None where there is none."""
+    """Return the first choice's text of an OpenAI chat completion, or None where there is none or it was cut off."""
     match response:
-        case {"choices": [{"message": {"content": str(text)}}, *_]} if text.strip():
-            return text
+        case {"choices": [{"message": {"content": str(text)}, **choice}, *_]} if text.strip():
+            return text if choice.get("finish_reason") in (None, "stop") else None
         case _:
             return None
 
@@ -88,10 +89,14 @@ def answer_text(response: object) -> str | None:
 def _row(interaction: Interaction) -> Row | str:
     """Return the row that an interaction gives, or why it gives none."""
     intent, outcome = interaction.intent, interaction.outcome
+    if intent.decision.lane is Lane.LOCAL_PRIVATE or not intent.envelope.allows_escalation:
+        return "must stay on this machine, so no cloud can be its baseline"
     if outcome is None or outcome.status is not Status.OK:
         return f"no complete answer ({outcome.status if outcome else 'open'})"
     request = intent.request_received
     prompt = prompt_of(request.get("messages")) if isinstance(request, dict) else None
+    if isinstance(request, dict) and foreign_field(request):
+        return "asks for what specialists do not serve"
     if prompt is None:
         return "not a single turn of text"
     labelled = _label(interaction)

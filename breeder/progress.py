@@ -10,16 +10,16 @@ Report: TypeAlias = Callable[[str], None]
 
 
 class Paced:
-    """Pass a line on only when `seconds` have gone by since the last one, or when it is the last."""
+    """Pass a line on only when `seconds` have gone by since the last one."""
 
     def __init__(self, report: Report, seconds: float = 5.0) -> None:
         self._report = report
         self._seconds = seconds
         self._last = time.monotonic()
 
-    def __call__(self, line: str, *, final: bool = False) -> None:
+    def __call__(self, line: str) -> None:
         """Report the line if it is time."""
         now = time.monotonic()
-        if final or now - self._last >= self._seconds:
+        if now - self._last >= self._seconds:
             self._last = now
             self._report(line)

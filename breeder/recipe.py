@@ -10,13 +10,18 @@ import random
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from breeder.gate import Gate
 from registry.errors import ConfigError, NotFoundError
+
+Quantization: TypeAlias = Literal[
+    "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "Q3_K_L", "Q3_K_M",
+    "Q3_K_S", "Q2_K",
+]  # fmt: skip
 
 
 class _Part(BaseModel):
@@ -30,7 +35,7 @@ class BasePart(_Part):
     """A shipped base, a Hugging Face folder or id."""
     dtype: Literal["f16", "bf16", "f32"] = "f16"
     """Weights of the shared GGUF base."""
-    quantization: str | None = None
+    quantization: Quantization | None = None
     """Quantize the shared base so (Q8_0, Q4_K_M …); unset serves `dtype`."""
 
 
@@ -103,7 +108,7 @@ class EvaluationPart(_Part):
 class GatePart(_Part):
     """What a descendant must prove."""
 
-    minimum_margin: float = Field(-0.05, ge=-1, le=1)
+    minimum_margin: float = Field(-0.05, ge=-1, lt=1)
     """Smallest lower bound on specialist minus cloud."""
     minimum_coverage: float = Field(0.3, ge=0, le=1)
     """Smallest share of tasks that it answers itself."""
@@ -121,7 +126,7 @@ class PopulationPart(_Part):
     """How many descendants a generation has and how they differ."""
 
     size: int = Field(1, ge=1, le=64)
-    """Descendants in a generation; the first is the recipe itself (or the best parent's)."""
+    """Descendants in a generation; the very first is the recipe itself, all others are mutations of the best so far."""
     learning_rate_spread: float = Field(2.0, ge=1)
     """Mutated learning rates lie within this factor."""
     ranks: tuple[int, ...] = (16, 32, 64)
@@ -139,7 +144,7 @@ class Recipe(_Part):
     evaluation: EvaluationPart = EvaluationPart()
     gate: GatePart = GatePart()
     population: PopulationPart = PopulationPart()
-    quantizations: tuple[str, ...] = ("Q8_0",)
+    quantizations: tuple[Quantization, ...] = ("Q8_0",)
     """Merged GGUF ladder made for the winner, smallest last."""
     seed: int = 0
     """Seed of training order, mutations and initial weights."""

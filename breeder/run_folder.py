@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from breeder.dataset import Dataset, load, write_atomically
-from breeder.recipe import Recipe
-from registry.errors import ConflictError
+from registry.errors import ArtifactError, ConflictError
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A breeding of one dataset by one recipe; `result` is there once it has ended."""
+    """A breeding of one dataset by one recipe; `look` was counted when it began, `result` comes when it ends."""
 
     path: Path
     dataset: Dataset
+    look: int
 
     @property
     def result(self) -> bytes | None:
@@ -52,15 +52,22 @@ def exclusive(parent: Path, workflow: str) -> Iterator[Path]:
         yield folder
 
 
-def open_run(folder: Path, recipe: Recipe, freeze: Callable[[], Dataset]) -> RunFolder:
-    """Return the unfinished run of this recipe, with the dataset it began on, else one for a newly frozen dataset."""
-    for path in sorted(folder.glob(f"*-{recipe.digest[:8]}")):
-        plan = path / "plan.json"
-        if plan.exists() and not (path / "result.json").exists():
-            return RunFolder(path, load(Path(orjson.loads(plan.read_bytes())["dataset"])))
+def open_run(
+    folder: Path, key: str, datasets: Path, freeze: Callable[[], Dataset], looks: Callable[[], int]
+) -> RunFolder:
+    """Return the unfinished run of this key with what it began on, else one for a newly frozen dataset.
+
+    `key` stands for the recipe and the generations asked for. A run whose dataset is damaged is left alone.
+    """
+    for path in sorted(folder.glob(f"*-{key}")):
+        if (path / "plan.json").exists() and not (path / "result.json").exists():
+            plan = orjson.loads((path / "plan.json").read_bytes())
+            with suppress(ArtifactError):
+                return RunFolder(path, load(datasets / plan["dataset"]), plan["look"])
     dataset = freeze()
-    path = folder / f"{dataset.digest[:8]}-{recipe.digest[:8]}"
-    path.mkdir(exist_ok=True)
-    write_atomically(path / "recipe.json", recipe.resolved())
-    write_atomically(path / "plan.json", orjson.dumps({"dataset": str(dataset.folder)}))
-    return RunFolder(path, dataset)
+    path = folder / f"{dataset.digest[:8]}-{key}"
+    look = looks()
+    if not (path / "result.json").exists():
+        path.mkdir(exist_ok=True)
+        write_atomically(path / "plan.json", orjson.dumps({"dataset": dataset.folder.name, "look": look}))
+    return RunFolder(path, dataset, look)

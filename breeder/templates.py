@@ -22,8 +22,8 @@ def constant_trim(prompts: Sequence[Prompt]) -> PromptTrim:
     prefix = _to_boundary(_common_start(users))
     tails = [user[len(prefix) :][::-1] for user in users]
     suffix = _to_boundary(_common_start(tails))[::-1]
-    one_system = len({prompt.system for prompt in prompts}) == 1
-    return PromptTrim(drop_system=one_system and bool(prompts[0].system), prefix=prefix, suffix=suffix)
+    systems = {prompt.system for prompt in prompts}
+    return PromptTrim(system=systems.pop() if len(systems) == 1 else None, prefix=prefix, suffix=suffix)
 
 
 def known_fingerprints(prompts: Sequence[Prompt]) -> tuple[str, ...]:

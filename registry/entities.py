@@ -232,9 +232,12 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class PromptTrim:
-    """The constant part of a workflow's prompts, which its specialist never sees: it is in the weights."""
+    """The constant part of a workflow's prompts, which its specialist never sees: it is in the weights.
 
-    drop_system: bool = False
+    `system` None means that the system text varies and is seen; else it must be exactly this, and is trimmed.
+    """
+
+    system: str | None = None
     prefix: str = ""
     suffix: str = ""
 

@@ -61,6 +61,8 @@ def fingerprint(prompt: Prompt) -> str:
 
 def fits(prompt: Prompt, trim: PromptTrim) -> bool:
     """Say whether a prompt has the constant parts that a specialist was trained without."""
+    if trim.system is not None and prompt.system != trim.system:
+        return False
     long_enough = len(prompt.user) >= len(trim.prefix) + len(trim.suffix)
     return long_enough and prompt.user.startswith(trim.prefix) and prompt.user.endswith(trim.suffix)
 
@@ -68,7 +70,7 @@ def fits(prompt: Prompt, trim: PromptTrim) -> bool:
 def trimmed(prompt: Prompt, trim: PromptTrim) -> Prompt:
     """Return the varying part of a prompt that `fits` the trim."""
     user = prompt.user[len(trim.prefix) : len(prompt.user) - len(trim.suffix)]
-    return Prompt("" if trim.drop_system else prompt.system, user)
+    return Prompt(prompt.system if trim.system is None else "", user)
 
 
 def chat_messages(prompt: Prompt, trim: PromptTrim, examples: Sequence[tuple[str, str]] = ()) -> list[dict[str, str]]:

@@ -67,7 +67,7 @@ class LocalSettings(_Section):
     runtime: Literal["embedded"] = "embedded"
     """Who runs local models: the embedded engine process."""
     base: str = "seedling"
-    """The shipped base, a GGUF file or a Hugging Face folder that specialists are bred from."""
+    """The shipped base, a Hugging Face folder or id that specialists are bred from where no recipe is named."""
     threads: int | None = Field(None, ge=1)
     """Decoding threads of the engine process; unset takes one for a small base, else all cores."""
     context: int = Field(2048, ge=256)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry.entities import Json, Specialist, SpecialistKind
-from registry.prompting import Prompt, fits
+from registry.prompting import Prompt, chat_messages, fits
 from router.chat import JsonObject
 from router.envelope import estimate_tokens
 
@@ -23,18 +23,20 @@ def unfit(body: JsonObject, prompt: Prompt | None, specialist: Specialist, conte
     """
     if specialist.kind not in _DECODED:
         return f"specialists of kind {specialist.kind} are not served"
-    foreign = _foreign_field(body)
+    foreign = foreign_field(body)
     if foreign:
         return f"the request has {foreign}, which specialists do not serve"
     if prompt is None:
         return "the request is not a single turn of text"
     if not fits(prompt, specialist.trim):
         return "the prompt lacks the constant part that the specialist was trained without"
-    needed = estimate_tokens(prompt.user) + specialist.max_tokens
+    chat = chat_messages(prompt, specialist.trim, specialist.examples)
+    needed = sum(estimate_tokens(turn["content"]) for turn in chat) + specialist.max_tokens
     return f"it needs about {needed:,} tokens, the context has {context:,}" if needed > context else ""
 
 
-def _foreign_field(body: JsonObject) -> str:
+def foreign_field(body: JsonObject) -> str:
+    """Return what a request asks for that no specialist serves, empty where there is nothing of that."""
     present = [field for field in _FOREIGN_FIELDS if body.get(field)]
     if present:
         return present[0]

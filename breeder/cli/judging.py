@@ -32,7 +32,7 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Make a specialist its workflow's champion, whatever the gate said of it."""
-    from registry.entities import PromotionAction
+    from registry.entities import PromotionAction, Verdict
 
     with opened(context) as deps:
         one = deps.catalog.specialist(specialist)
@@ -40,6 +40,7 @@ def promote(
         if dry_run:
             _would(one.workflow, history, one.name, as_json)
             return
+        passed = [told for told in deps.catalog.evaluations(one.name) if told.verdict is Verdict.PASS]
         move = deps.catalog.move_champion(
             one.workflow,
             PromotionAction.PROMOTE,
@@ -47,7 +48,7 @@ def promote(
             expected_sequence=history[-1].sequence if history else None,
             by=getpass.getuser(),
             reason=reason,
-            evaluation_id=None,
+            evaluation_id=max(passed, key=lambda told: told.at_utc).evaluation_id if passed else None,
             at=deps.now(),
         )
     _moved(move, as_json)

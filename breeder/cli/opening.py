@@ -51,5 +51,6 @@ def chosen_recipe(context: typer.Context, name: str | None, overrides: Sequence[
     from breeder.recipe import load_recipe
     from breeder.shipped import shipped
 
-    default = f"{settings_of(home_of(context)).local.base}-lora"
-    return load_recipe(name or default, [shipped("recipes")], overrides or ())
+    base = settings_of(home_of(context)).local.base
+    of_base = [] if name else [f"base.model={base}"]
+    return load_recipe(name or "seedling-lora", [shipped("recipes")], [*of_base, *(overrides or ())])

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from breeder.rehearsal.tasks import Workload
+from breeder.rehearsal.tasks import Workload, as_sent
 from registry.errors import UpstreamError
 from router.redaction.redactor import Redactor
 
@@ -44,10 +44,9 @@ class StandInCloud:
         self._references: dict[str, list[str]] = {}
         for workload in workloads:
             for task in (*workload.train, *workload.test):
-                masked = redactor.redact({"messages": task.messages()})
-                reference = str(masked.masker.mask_json(task.reference))
-                self._known[_key(masked.body["messages"])] = _Known(workload.name, reference)
-                self._references.setdefault(workload.name, []).append(reference)
+                sent = as_sent(task, redactor)
+                self._known[_key(sent.messages())] = _Known(workload.name, sent.reference)
+                self._references.setdefault(workload.name, []).append(sent.reference)
 
     def answer(self, messages: object) -> str | None:
         """Return an answer to a known prompt, right with the given probability; None for an unknown one."""

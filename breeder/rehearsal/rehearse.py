@@ -14,11 +14,12 @@ from breeder.deps import Deps
 from breeder.progress import Paced
 from breeder.recipe import Recipe
 from breeder.rehearsal.outcome import Bred, RehearsalOutcome, WorkloadOutcome, summarize
-from breeder.rehearsal.tasks import RehearsalTask, Workload
+from breeder.rehearsal.tasks import RehearsalTask, Workload, as_sent
 from breeder.rehearsal.traffic import give_feedback, play
 from breeder.scorers import choose_scorer
 from registry.entities import Lane, Purpose, Status
 from registry.errors import ModelBreederError
+from router.redaction.redactor import default_redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,9 @@ async def _live(
     judged = await give_feedback(url, served, plan.feedback, rng)
     local = sum(one.lane.startswith("local") for one in served)
     deps.report(f"  {len(served)} answered, {local} of them locally; the user judged {judged}")
+    refused = [one for one in served if one.refusal]
+    if refused:
+        deps.report(f"  {len(refused)} were refused, the first: {refused[0].task.id}: {refused[0].refusal}")
 
 
 def _breed(deps: Deps, workflow: str, recipe: Recipe, plan: Plan, before: Bred) -> Bred:
@@ -87,7 +91,8 @@ def _test(deps: Deps, workload: Workload, bred: Bred, router_url: str, cloud_url
     scorer, before = _scorer(workload), deps.now()
     served = asyncio.run(play(router_url, workload.test, scorer))
     costs = _spent(deps, workload.name, before)
-    direct = asyncio.run(play(cloud_url, workload.test, scorer))
+    redactor = default_redactor(deps.settings.redaction.rules)
+    direct = asyncio.run(play(cloud_url, [as_sent(task, redactor) for task in workload.test], scorer))
     return summarize(workload.name, bred, served, direct, costs)
 
 

@@ -78,13 +78,12 @@ def clear_rehearsal(home: Home) -> None:
     """Remove what an earlier rehearsal left in a home; what the project ships in `data/` stays.
 
     Raises:
-        RefusedError: the home's ledger holds real traffic.
+        RefusedError: the folder holds a configuration or state that no rehearsal made.
     """
-    ledger = Path(home.database_url)
-    if ledger.exists() and not _is_rehearsal(home):
-        raise RefusedError(
-            f"{home.config_file.parent} is a home with real traffic; rehearse in another with --home DIR"
-        )
+    state = (home.config_file, Path(home.database_url), home.artifacts, home.datasets, home.runs, home.mlruns)
+    found = [path for path in state if path.exists()]
+    if found and not (home.config_file.exists() and _is_rehearsal(home)):
+        raise RefusedError(f"{found[0]} was not made by a rehearsal; rehearse in an empty folder with --home DIR")
     for folder in (home.artifacts, home.datasets, home.runs, home.mlruns):
         shutil.rmtree(folder, ignore_errors=True)
     for file in home.data.glob("ledger.db*"):

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from registry.errors import DataError
+from router.hints import NAME_PATTERN
+from router.redaction.redactor import Redactor
 
 
 class RehearsalTask(BaseModel):
@@ -20,7 +22,7 @@ class RehearsalTask(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    workload: str = Field(min_length=1)
+    workload: str = Field(pattern=rf"^{NAME_PATTERN.pattern}$")
     id: str = Field(min_length=1)
     prompt: str = Field(min_length=1)
     system: str | None = None
@@ -31,6 +33,19 @@ class RehearsalTask(BaseModel):
         """Return the task as OpenAI chat messages."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         return [*system, {"role": "user", "content": self.prompt}]
+
+
+def as_sent(task: RehearsalTask, redactor: Redactor) -> RehearsalTask:
+    """Return a task as a cloud gets it: prompt and reference masked alike."""
+    masked = redactor.redact({"messages": task.messages()})
+    *system, user = TypeAdapter(list[dict[str, str]]).validate_python(masked.body["messages"])
+    return task.model_copy(
+        update={
+            "system": system[0]["content"] if system else None,
+            "prompt": user["content"],
+            "reference": str(masked.masker.mask_json(task.reference)),
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,17 +16,22 @@ from breeder.scorers import score
 from registry.errors import UpstreamError
 
 CONCURRENCY = 8
+_REFUSED = (403, 503)
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One answered task; `lane` and `interaction` are empty where the cloud was called directly."""
+    """One played task; `lane` and `interaction` are empty where the cloud was called directly.
+
+    A task that policy refuses has no text, counts as wrong, and `refusal` says why.
+    """
 
     task: RehearsalTask
     text: str
     lane: str
     interaction: str
     correct: float
+    refusal: str = ""
 
 
 async def play(
@@ -55,7 +60,7 @@ async def play(
 
 async def give_feedback(url: str, served: Sequence[Served], share: float, rng: random.Random) -> int:
     """Judge a random share of the answers, accepting right ones and correcting wrong ones; return how many."""
-    chosen = [answer for answer in served if rng.random() < share]
+    chosen = [answer for answer in served if not answer.refusal and rng.random() < share]
     async with aiohttp.ClientSession() as session:
         for answer in chosen:
             verdict = {"interaction": answer.interaction, "verdict": "accepted"}
@@ -74,6 +79,8 @@ async def _ask(session: aiohttp.ClientSession, url: str, task: RehearsalTask, sc
     headers = {"X-ModelBreeder-Workflow": task.workload}
     async with session.post(f"{url}/v1/chat/completions", json=body, headers=headers) as response:
         answer = await response.json(content_type=None)
+        if response.status in _REFUSED:
+            return Served(task, "", "", "", 0.0, refusal=str(answer["error"]["message"]))
         if response.status >= 400:
             raise UpstreamError(f"task {task.id} failed: {answer}", status=response.status)
         text = answer["choices"][0]["message"]["content"]

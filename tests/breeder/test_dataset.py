@@ -53,3 +53,16 @@ def test_untrusted_answers_are_never_trained_on_but_their_tasks_stay_in_the_hold
     assert all(row.tier is Tier.CLOUD for row in frozen.rows["train"])
     assert sum(row.tier is Tier.OPEN for row in frozen.rows["holdout"]) == 6
     assert frozen.dropped["answer not to be trusted as a target"] == 60 - len(frozen.rows["train"])
+
+
+def test_what_is_constant_is_learnt_from_the_training_slice_alone(tmp_path: Path):
+    rows = tuple(row(n, prompt=f"{'March' if n < 60 else 'April'} note {n} ends") for n in range(100))
+    frozen = freeze("w", Mined(rows, {}), "text", PLAN, tmp_path)
+    assert frozen.trim.prefix == "March note "
+
+
+def test_a_slice_without_rows_is_refused_before_anything_is_written(tmp_path: Path):
+    plan = DataPart(minimum_rows=10, calibration_share=0.01)
+    with pytest.raises(DataError, match="no usable row is left for calibration"):
+        freeze("w", mined(20), "text", plan, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -55,3 +55,9 @@ def test_the_newest_of_equally_good_rows_for_one_prompt_is_kept():
     told = mine([interaction(1, "a", "old"), interaction(2, "a", "new")])
     assert [row.answer for row in told.rows] == ["new"]
     assert sum(told.dropped.values()) == 1
+
+
+def test_what_must_stay_on_the_machine_is_not_mined_because_the_cloud_would_be_its_baseline():
+    told = mine([interaction(1, "secret", lane=Lane.LOCAL_PRIVATE, verdict=FeedbackVerdict.ACCEPTED)])
+    assert told.rows == ()
+    assert dict(told.dropped) == {"must stay on this machine, so no cloud can be its baseline": 1}

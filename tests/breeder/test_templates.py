@@ -11,12 +11,19 @@ def test_the_shared_beginning_and_end_are_trimmed_at_white_space():
     trim = constant_trim(
         [Prompt("sys", "Label it.\nText: carrot\nLabel:"), Prompt("sys", "Label it.\nText: cactus\nLabel:")]
     )
-    assert (trim.drop_system, trim.prefix, trim.suffix) == (True, "Label it.\nText: ", "\nLabel:")
+    assert (trim.system, trim.prefix, trim.suffix) == ("sys", "Label it.\nText: ", "\nLabel:")
 
 
 def test_a_system_text_that_varies_is_kept():
     trim = constant_trim([Prompt("one", "a b"), Prompt("two", "a c")])
-    assert not trim.drop_system
+    assert trim.system is None
+
+
+def test_a_prompt_with_another_system_text_does_not_fit():
+    trim = constant_trim([Prompt("one", "a b"), Prompt("one", "a c")])
+    assert fits(Prompt("one", "a d"), trim)
+    assert not fits(Prompt("two", "a d"), trim)
+    assert not fits(Prompt("", "a d"), trim)
 
 
 @given(st.lists(LINES, min_size=2, max_size=6, unique=True), LINES, LINES)

@@ -5,7 +5,7 @@ import openai
 import pytest
 
 from breeder.rehearsal.cloud import CloudServer, StandInCloud, cloud_app
-from breeder.rehearsal.tasks import RehearsalTask, Workload
+from breeder.rehearsal.tasks import RehearsalTask, Workload, as_sent
 from router.redaction.redactor import default_redactor
 
 
@@ -28,8 +28,8 @@ def stand_in(accuracy: float) -> StandInCloud:
 
 
 def masked(task: RehearsalTask) -> tuple[object, str]:
-    redaction = default_redactor().redact({"messages": task.messages()})
-    return redaction.body["messages"], str(redaction.masker.mask_json(task.reference))
+    sent = as_sent(task, default_redactor())
+    return sent.messages(), sent.reference
 
 
 def test_it_knows_prompts_only_as_they_leave_the_machine():
