@@ -14,13 +14,19 @@ from registry.errors import DataError
 
 _NORMAL = NormalDist()
 _CAUTION = _NORMAL.inv_cdf(0.975)
+_DREAD = 3
+"""A refusal costs a whole breeding and its alpha, so the chance to pass weighs more than coverage.
+
+In simulation (120 tasks to calibrate, 200 to judge, six accuracy curves) passes rise from 85-92 % to 90-97 % against
+weight 1, and coverage falls by 0 to 5 points.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """A confidence threshold and what it did on the calibration slice; coverage is a share of all its scored tasks.
 
-    `prospect` is coverage times the chance of passing: compare candidates by it before the holdout is touched.
+    `prospect` is coverage times a power of the chance to pass; it compares candidates before the holdout is seen.
     """
 
     value: float
@@ -40,7 +46,7 @@ def choose_threshold(
 ) -> Threshold | None:
     """Choose the threshold with the best prospect, or None where none of enough coverage reaches the minimum margin.
 
-    The prospect is coverage times the chance (normal approximation, one loss added) that a fresh slice of the same
+    The prospect is coverage times the cubed chance (normal approximation, one loss added) that a fresh slice of the same
     size puts the lower bound on the mean difference above the minimum margin. Over eight simulated accuracy curves it
     served a fifth more of a holdout twice the size than the largest coverage one standard error above the margin.
 
@@ -90,7 +96,7 @@ def _thresholds(
         coverage = served / len(scored)
         if following == confidence or coverage < minimum_coverage:
             continue
-        prospect = coverage * _chance(total, squares, served, minimum_margin)
+        prospect = coverage * _chance(total, squares, served, minimum_margin) ** _DREAD
         yield Threshold(_between(confidence, following), coverage, total / served, served, prospect)
 
 

@@ -79,6 +79,8 @@ def train_adapter(
     watcher = _watcher(recipe.training.checkpoint_seconds, Paced(report))
     trainer = _trainer(model_dir, tokenizer, fitting, recipe, out / "checkpoints", watcher)
     checkpoint = latest_sealed(out / "checkpoints")
+    if checkpoint:
+        report(f"  going on from step {checkpoint.name.rpartition('-')[2]}")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     cast("PeftModel", trainer.model).save_pretrained(str(adapter))
     losses = [(int(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry]

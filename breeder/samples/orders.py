@@ -34,17 +34,12 @@ _SHAPES: Final = (
     "{buyer} here, we are short of {part}. Send {count} to {depot} by {day}.",
     "Could {depot} have {count} pieces of {part} before {day}? Order is for {buyer}.",
     "{count} x {part} / {depot} / {day} / {buyer}",
-    "By {day}, please: {part}, {count} of them, delivered to {depot}, attention {buyer}.",
     "{depot} depot. Required {day}. {part}: {count}. Placed by {buyer}.",
     "put me down for {count} {part} at {depot}, need them {day}, signed {buyer}",
     "On {day} the van to {depot} should carry {count} {part} for {buyer}.",
     "{buyer} wants {part} ({count}) dropped at {depot} on {day}.",
     "New order from {buyer} >> {part} >> {count} units >> {depot} >> {day}",
-    "As agreed with {buyer}, {depot} receives {count} {part}, latest {day}.",
     "{day} delivery, {depot}, {count} {part}. Thanks, {buyer}",
-    "We at {depot} ran out of {part} again; {buyer} asks for {count} until {day}.",
-    "{part} needed! {count}, to {depot}, {day} at the latest. {buyer}",
-    "Please book {count} {part} for {buyer} (site {depot}), arriving {day}",
 )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from breeder.rehearsal.outcome import RehearsalOutcome
 from breeder.rehearsal.rehearse import Plan, rehearse
 from breeder.rehearsal.staging import Stage, staged
 from breeder.rehearsal.tasks import RehearsalTask, Workload
-from registry.entities import Lane, PromotionAction, SpecialistKind
+from registry.entities import Lane, PromotionAction, Purpose, SpecialistKind
 
 _DESKS = {"pump": "water", "valve": "water", "cable": "power", "socket": "power", "window": "frame", "hinge": "frame"}
 RECIPE = Recipe(name="e2e", training={"epochs": 10, "batch_size": 16}, lora={"rank": 16, "alpha": 32}, quantizations=())
@@ -107,6 +110,29 @@ def test_an_unmodified_client_that_names_a_vendors_model_is_served_locally_until
     catalog.rollback("desk", by="test", reason="try", at=stage.deps.now())
     assert ask(stream=False)[1] == Lane.CLOUD_ESCALATION
     assert [move.action for move in catalog.promotions("desk")] == [PromotionAction.PROMOTE, PromotionAction.ROLLBACK]
+
+
+def test_a_breeding_killed_in_training_goes_on_and_pays_for_no_answer_twice(
+    played: tuple[Stage, RehearsalOutcome], tmp_path: Path
+):
+    stage, _ = played
+    recipe = tmp_path / "again.toml"
+    recipe.write_text("seed = 1\nquantizations = []\n[training]\nepochs = 12\ncheckpoint_seconds = 0.3\n")
+    command = [sys.executable, "-P", "-m", "breeder.cli", "--home", str(stage.deps.home.data.parent)]
+    command += ["breed", "desk", "--recipe", str(recipe), "--json"]
+
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as first:
+        assert first.stderr is not None
+        assert any(line.startswith("  step ") for line in first.stderr)
+        first.kill()
+    paid = stage.deps.ledger.count(workflow="desk", purposes={Purpose.EVALUATION})
+
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "going on from step" in again.stderr
+    assert json.loads(again.stdout)["specialist"].startswith("desk@")
+    assert stage.deps.ledger.count(workflow="desk", purposes={Purpose.EVALUATION}) == paid
+    third = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(third.stdout) == json.loads(again.stdout)
 
 
 def test_the_ledger_verifies_after_all_that(played: tuple[Stage, RehearsalOutcome]):

@@ -1,0 +1,58 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "breeder.cli", "--home", str(home), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("breed", "nothing"), 3, "the ledger has no interaction of workflow 'nothing'"),
+        (("mine", "nothing"), 3, "the ledger has no interaction of workflow 'nothing'"),
+        (("specialists", "show", "nobody@1"), 3, "nobody@1"),
+        (("promote", "nobody@1", "--reason", "x"), 3, "nobody@1"),
+        (("breed", "w", "--recipe", "sedling"), 3, "no recipe 'sedling'; known: debug"),
+        (("breed", "w", "--set", "lora.rank=none"), 2, "lora.rank"),
+        (("recipes", "show", "nope.toml"), 3, "no recipe"),
+        (("rehearse", "missing.jsonl"), 1, "missing.jsonl cannot be read"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_a_documented_exit_code(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, told: str
+):
+    result = call(tmp_path, *arguments)
+    assert result.returncode == code, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert told in result.stderr
+
+
+def test_a_rehearsal_does_not_touch_a_folder_that_no_rehearsal_made(tmp_path: Path):
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "precious").write_text("mine")
+    result = call(tmp_path, "demo")
+    assert (result.returncode, "was not made by a rehearsal" in result.stderr) == (5, True)
+    assert (tmp_path / "mlruns" / "precious").read_text() == "mine"
+
+
+def test_empty_registries_list_nothing_and_shipped_recipes_hold(tmp_path: Path):
+    assert json.loads(call(tmp_path, "specialists", "ls", "--json").stdout) == []
+    recipes = json.loads(call(tmp_path, "recipes", "ls", "--json").stdout)
+    assert {"debug", "qwen3-0.6b-8gb", "seedling-lora"} <= {recipe["name"] for recipe in recipes}
+    for recipe in recipes:
+        assert call(tmp_path, "recipes", "check", recipe["name"]).returncode == 0
+
+
+def test_help_is_light(tmp_path: Path):
+    heavy = "'torch','transformers','mlflow','pydantic','sqlalchemy','numpy'"
+    script = f"import sys, breeder.cli; print([m for m in ({heavy}) if m in sys.modules])"
+    told = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.strip() == "[]"
