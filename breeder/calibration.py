@@ -26,7 +26,7 @@ weight 1, and coverage falls by 0 to 5 points.
 class Threshold:
     """A confidence threshold and what it did on the calibration slice; coverage is a share of all its scored tasks.
 
-    `prospect` is coverage times a power of the chance to pass; it compares candidates before the holdout is seen.
+    `prospect` is coverage times a power of the chance to pass: it compares candidates before the holdout is seen.
     """
 
     value: float
@@ -46,7 +46,7 @@ def choose_threshold(
 ) -> Threshold | None:
     """Choose the threshold with the best prospect, or None where none of enough coverage reaches the minimum margin.
 
-    The prospect is coverage times the cubed chance (normal approximation, one loss added) that a fresh slice of the same
+    The prospect is coverage times the cubed chance (normal approximation, one loss added) that a fresh slice of this
     size puts the lower bound on the mean difference above the minimum margin. Over eight simulated accuracy curves it
     served a fifth more of a holdout twice the size than the largest coverage one standard error above the margin.
 

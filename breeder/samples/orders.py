@@ -18,17 +18,9 @@ _PARTS: Final = words(
     """
 )
 _DEPOTS: Final = words(
-    """
-    Alderholt Brinmoor Carswick Dunmere Eastleigh Farrow Glenbeck Hollin Inverdale Kelling Larkfield Marston
-    Netherby Oxley Penrose Ravensby Stanmore Thornby Upwell Wexcombe
-    """
+    "Alderholt Brinmoor Carswick Dunmere Farrow Glenbeck Inverdale Larkfield Netherby Penrose Wexcombe"
 )
-_BUYERS: Final = words(
-    """
-    Agnes Bertram Cosima Desmond Elspeth Ferdi Giselle Horace Imogen Jocelyn Lorcan Maude Nestor Odette Percy
-    Rufina Seamus Tilda Ulric Winifred
-    """
-)
+_BUYERS: Final = words("Agnes Bertram Cosima Desmond Giselle Horace Jocelyn Maude Nestor Percy Tilda Winifred")
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _SHAPES: Final = (
     "{buyer} here, we are short of {part}. Send {count} to {depot} by {day}.",
