@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 
 from breeder.cli import breeding, judging, raising, recipes, rehearsing, specialists
 from router.cli import add_commands
 from router.cli.frame import new_app, run
 
 __all__ = ["app", "main"]
+
+_TERMINATED = 143
 
 app = new_app("Move repeated cloud work to small local specialists, and only when a measurement says so.")
 add_commands(app)
@@ -24,4 +28,6 @@ def main() -> None:
     # Read when torch is imported: threads that wait must not spin, or training beside other work takes half as long
     # again (36 steps of the seedling's LoRA on two busy cores: 13.4 s against 21.8 s).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # A terminated command unwinds, so that a rehearsal takes its daemon along; `serve` has its own handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     run(app)
