@@ -52,7 +52,7 @@ def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path)
     if usable < plan.minimum_rows:
         raise DataError(
             f"workflow {workflow!r} has {usable} usable rows and breeding needs {plan.minimum_rows}: "
-            f"{plan.minimum_rows - usable} more; let the router serve more of it, or lower data.minimum_rows"
+            f"{plan.minimum_rows - usable} more; let the router serve more, or give --set data.minimum_rows={usable}"
         )
     slices = _split(rows, plan)
     empty = [name for name in SLICES if not slices[name]]

@@ -43,7 +43,8 @@ def mine(
     for name, rows in dataset.rows.items():
         say(f"  {name}: {len(rows)} rows, {sum(row.judged for row in rows)} of them judged by a person")
     for reason, count in dataset.dropped.items():
-        say(f"  left out: {count}, {reason}")
+        if count:
+            say(f"  left out: {count}, {reason}")
 
 
 def _told(dataset: Dataset) -> dict[str, object]:

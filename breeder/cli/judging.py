@@ -33,10 +33,13 @@ def promote(
 ) -> None:
     """Make a specialist its workflow's champion, whatever the gate said of it."""
     from registry.entities import PromotionAction, Verdict
+    from registry.errors import ConflictError
 
     with opened(context) as deps:
         one = deps.catalog.specialist(specialist)
         history = deps.catalog.promotions(one.workflow)
+        if history and history[-1].specialist == one.name:
+            raise ConflictError(f"{one.name} is the champion of {one.workflow} already; nothing was moved")
         if dry_run:
             _would(one.workflow, history, one.name, as_json)
             return
@@ -123,11 +126,20 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open the MLflow UI on loopback to compare descendants."""
+    import socket
     import subprocess
     import sys
 
     from breeder.tracking import tracking_uri
+    from registry.errors import ConflictError
 
+    with socket.socket() as probe:
+        # As the server will: a port that was just left may be taken again.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConflictError(f"port {port} on 127.0.0.1 is taken; choose another with --port") from error
     uri = tracking_uri(home_of(context).mlruns)
     report(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it), store {uri}")
     command = [
@@ -142,4 +154,9 @@ def ui(
         "--port",
         str(port),
     ]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    with subprocess.Popen(command) as server:
+        try:
+            code = server.wait()
+        finally:
+            server.terminate()
+    raise typer.Exit(code)

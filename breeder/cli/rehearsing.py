@@ -52,11 +52,13 @@ def rehearse(
 
 
 def demo(context: typer.Context, seed: SeedOption = 0, as_json: JsonOption = False) -> None:
-    """Rehearse the shipped sample, in the chosen home itself."""
+    """Rehearse the shipped sample in the folder that --home names, else in one of its own."""
     from breeder.rehearsal.rehearse import Plan
     from breeder.shipped import shipped
 
-    root = home_of(context).config_file.parent
+    home = home_of(context)
+    own_folder = home.config_file.parent == home.data.parent
+    root = home.config_file.parent if own_folder else home.data / "rehearsals" / "demo"
     files = sorted(shipped("data/samples").glob("*.jsonl"))
     outcome = _play(root, files, None, Plan(seed=seed), chosen_recipe(context, None, None))
     _tell(outcome, root, as_json)

@@ -104,13 +104,20 @@ def _latest(catalog: Catalog, one: Specialist) -> Evaluation | None:
     return max(evaluations, key=lambda evaluation: evaluation.at_utc, default=None)
 
 
+def _verdict(told: Evaluation | None) -> str:
+    """Return the gate's word; a candidate that spent no alpha on a holdout was not judged, unless it was refused."""
+    if told is None:
+        return "-"
+    return "not judged" if told.verdict == "inconclusive" and told.alpha_spent == 0 else told.verdict.value
+
+
 def _row(one: Specialist, told: Evaluation | None, champion: bool) -> tuple[str, ...]:
     return (
         one.name,
         "*" if champion else "",
         one.kind.value,
         str(one.generation),
-        told.verdict.value if told else "-",
+        _verdict(told),
         f"{told.margin_lower:+.3f}" if told else "-",
         f"{told.coverage:.0%}" if told else "-",
         short(told.specialist_score if told else None, digits=3),

@@ -64,8 +64,11 @@ def staged(
     redactor = default_redactor(RedactionSettings().rules)
     cloud = StandInCloud(workloads, redactor, accuracy=plan.cloud_accuracy, seed=plan.seed)
     with CloudServer(cloud_app(cloud, latency_s)) as cloud_url:
-        home.config_file.parent.mkdir(parents=True, exist_ok=True)
-        home.config_file.write_text(_CONFIG.format(model=MODEL, url=cloud_url), encoding="utf-8")
+        try:
+            home.config_file.parent.mkdir(parents=True, exist_ok=True)
+            home.config_file.write_text(_CONFIG.format(model=MODEL, url=cloud_url), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{root} cannot hold a rehearsal: {error.strerror}; name a folder with --home") from error
         home.prepare()
         with (
             open_deps(home, load_settings(home.config_file), socket_dir, report) as deps,
@@ -80,14 +83,16 @@ def clear_rehearsal(home: Home) -> None:
     Raises:
         RefusedError: the folder holds a configuration or state that no rehearsal made.
     """
-    state = (home.config_file, Path(home.database_url), home.artifacts, home.datasets, home.runs, home.mlruns)
+    ledger = [Path(f"{home.database_url}{ending}") for ending in ("", "-wal", "-shm")]
+    state = (home.config_file, *ledger, home.artifacts, home.datasets, home.runs, home.mlruns)
     found = [path for path in state if path.exists()]
     if found and not (home.config_file.exists() and _is_rehearsal(home)):
         raise RefusedError(f"{found[0]} was not made by a rehearsal; rehearse in an empty folder with --home DIR")
     for folder in (home.artifacts, home.datasets, home.runs, home.mlruns):
         shutil.rmtree(folder, ignore_errors=True)
-    for file in home.data.glob("ledger.db*"):
-        file.unlink()
+    for file in ledger:
+        if file.exists():
+            file.unlink()
 
 
 def _is_rehearsal(home: Home) -> bool:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from breeder.rehearsal.staging import clear_rehearsal
+from registry.home import Home
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,6 +44,19 @@ def test_a_rehearsal_does_not_touch_a_folder_that_no_rehearsal_made(tmp_path: Pa
     result = call(tmp_path, "demo")
     assert (result.returncode, "was not made by a rehearsal" in result.stderr) == (5, True)
     assert (tmp_path / "mlruns" / "precious").read_text() == "mine"
+
+
+def test_a_rehearsal_leaves_a_backup_that_it_did_not_make(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ledger.db.bak").write_text("mine")
+    clear_rehearsal(Home.at(tmp_path))
+    assert (tmp_path / "data" / "ledger.db.bak").read_text() == "mine"
+
+
+def test_a_home_that_is_a_file_is_one_line(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    result = call(tmp_path / "file", "demo")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
 
 
 def test_empty_registries_list_nothing_and_shipped_recipes_hold(tmp_path: Path):
