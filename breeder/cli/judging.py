@@ -153,6 +153,8 @@ def ui(
         "127.0.0.1",
         "--port",
         str(port),
+        "--workers",
+        "1",
     ]
     with subprocess.Popen(command) as server:
         try:
