@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NO_KEYS := env -u OPENAI_API_KEY -u ANTHROPIC_API_KEY MLFLOW_DISABLE_TELEMETRY=true HF_HUB_OFFLINE=1
 
-.PHONY: help setup demo test test-all lint bench lock clean
+.PHONY: help setup demo test test-all lint bench bench-seedling lock clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ lint: $(READY) ## ruff, mypy strict, import-linter
 
 bench: $(READY) ## measure speed and memory, as ratios in one run
 	@$(NO_KEYS) $(BIN)/python -P -m tests.bench
+
+bench-seedling: $(READY) ## measure what the shipped base learns of the workloads in MODELBREEDER_DATA
+	@$(NO_KEYS) $(BIN)/python -P -m tests.bench.seedling_reach
 
 lock: $(READY) ## resolve the newest allowed versions into constraints.txt
 	@.ci/lock $(VENV)

@@ -61,8 +61,8 @@ class TrainingPart(_Part):
     """Peak learning rate; falls to zero along a cosine."""
     batch_size: int = Field(32, ge=1)
     """Rows a step."""
-    gradient_accumulation: int = Field(1, ge=1)
-    """Micro-batches a step is made of, for cards that cannot hold a batch."""
+    micro_batch_tokens: int = Field(8192, ge=16)
+    """Most tokens, padding included, that go through the model at once: memory follows this, not the batch size."""
     warmup_steps: int = Field(10, ge=0)
     """Steps until the peak learning rate."""
     weight_decay: float = Field(0.0, ge=0)

@@ -45,8 +45,13 @@ class TrackedRun(Protocol):
 class Tracker(Protocol):
     """Where runs are recorded."""
 
-    def run(self, name: str, parent: TrackedRun | None = None) -> AbstractContextManager[TrackedRun]:
-        """Open a run, as a child of `parent` where given; it ends FAILED when the block raises."""
+    def run(
+        self, name: str, parent: TrackedRun | None = None, earlier: str | None = None
+    ) -> AbstractContextManager[TrackedRun]:
+        """Open a run, as a child of `parent` where given; it ends FAILED when the block raises.
+
+        `earlier` is the id of a run that was cut off: it goes on, where it is still there.
+        """
 
 
 class MlflowTracker:
@@ -70,9 +75,9 @@ class MlflowTracker:
         return self._client
 
     @contextmanager
-    def run(self, name: str, parent: TrackedRun | None = None) -> Iterator[TrackedRun]:
+    def run(self, name: str, parent: TrackedRun | None = None, earlier: str | None = None) -> Iterator[TrackedRun]:
         """Open an MLflow run."""
-        tracked = _attempt(lambda: self._start(name, parent)) or _MlflowRun(None, None)
+        tracked = _attempt(lambda: self._start(name, parent, earlier)) or _MlflowRun(None, None)
         try:
             yield tracked
         except BaseException:
@@ -80,8 +85,11 @@ class MlflowTracker:
             raise
         tracked.end("FINISHED")
 
-    def _start(self, name: str, parent: TrackedRun | None) -> _MlflowRun:
+    def _start(self, name: str, parent: TrackedRun | None, earlier: str | None) -> _MlflowRun:
         client = self._open()
+        if earlier and client.search_runs([self._experiment_id], f"attributes.run_id = '{earlier}'"):
+            client.update_run(earlier, status="RUNNING")
+            return _MlflowRun(client, earlier)
         tags = {"mlflow.parentRunId": parent.run_id} if parent is not None and parent.run_id else {}
         run = client.create_run(self._experiment_id, run_name=name, tags=tags)
         return _MlflowRun(client, run.info.run_id)

@@ -19,11 +19,13 @@ from typing_extensions import override
 
 from breeder.checkpoints import is_sealed, latest_sealed, seal
 from breeder.dataset import write_atomically
+from breeder.heap import return_freed_memory
 from breeder.progress import Paced, Report
 from breeder.recipe import Recipe
 from registry.errors import DataError
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
     from trl.trainer.sft_config import SFTConfig
@@ -66,6 +68,7 @@ def train_adapter(
     from breeder.gguf_export.vocabulary import load_tokenizer
 
     _quieten()
+    return_freed_memory()
     set_seed(recipe.seed)
     tokenizer = load_tokenizer(model_dir)
     rows = [encode(tokenizer, example) for example in examples]
@@ -126,7 +129,6 @@ def _trainer(
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import PrinterCallback, ProgressCallback
-    from trl.trainer.sft_trainer import SFTTrainer
 
     targets = recipe.lora.targets
     lora = LoraConfig(
@@ -136,7 +138,7 @@ def _trainer(
         target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",
     )
-    trainer = SFTTrainer(
+    trainer = _bounded_trainer(recipe.training.micro_batch_tokens)(
         model=_base_model(model_dir, recipe),
         args=_arguments(recipe, checkpoints),
         train_dataset=Dataset.from_list([dict(row) for row in rows]),
@@ -147,6 +149,45 @@ def _trainer(
     for printing in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printing)
     return trainer
+
+
+def _bounded_trainer(limit: int) -> type[SFTTrainer]:
+    """Return trl's trainer with every batch fed through the model in parts of at most so many tokens."""
+    import torch
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    class Bounded(SFTTrainer):
+        @override
+        def training_step(
+            self,
+            model: torch.nn.Module,
+            inputs: dict[str, torch.Tensor],
+            num_items_in_batch: torch.Tensor | int | None = None,
+        ) -> torch.Tensor:
+            # The loss is a sum over `num_items_in_batch` tokens of the whole step, so the parts add up to it.
+            step = super().training_step
+            parts = split_batch(inputs, limit) if num_items_in_batch is not None else [inputs]
+            losses = [step(model, part, num_items_in_batch) for part in parts]  # type: ignore[no-untyped-call] # untyped upstream
+            return torch.stack(losses).sum()
+
+    return Bounded
+
+
+def split_batch(inputs: Mapping[str, torch.Tensor], limit: int) -> list[dict[str, torch.Tensor]]:
+    """Split a right-padded batch, longest rows first, into parts of at most `limit` tokens with padding.
+
+    Every tensor is (rows, length); a single row longer than the limit is a part of its own. Each part is cut to its
+    longest row, so that memory follows the limit and not the batch size.
+    """
+    lengths = inputs["attention_mask"].sum(dim=1)
+    order = lengths.argsort(descending=True)
+    parts, start = [], 0
+    while start < len(order):
+        longest = int(lengths[order[start]])
+        rows = order[start : start + max(1, limit // longest)]
+        parts.append({name: values[rows, :longest] for name, values in inputs.items()})
+        start += len(rows)
+    return parts
 
 
 def _base_model(model_dir: Path, recipe: Recipe) -> PreTrainedModel:
@@ -172,7 +213,6 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> SFTConfig:
         output_dir=str(checkpoints),
         num_train_epochs=training.epochs,
         per_device_train_batch_size=training.batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation,
         learning_rate=training.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=training.warmup_steps,
@@ -183,7 +223,7 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> SFTConfig:
         train_sampling_strategy="group_by_length",
         activation_checkpointing=False,
         use_cpu=not cuda,
-        bf16=_use_bf16(training.precision),
+        bf16=has_bf16(cuda=cuda) if training.precision == "auto" else training.precision == "bf16",
         logging_steps=10,
         logging_nan_inf_filter=False,
         save_strategy="no",
@@ -208,13 +248,12 @@ def _quieten() -> None:
     logging.set_verbosity_error()  # type: ignore[no-untyped-call] # untyped upstream
 
 
-def _use_bf16(precision: str) -> bool:
+def has_bf16(*, cuda: bool) -> bool:
+    """Say whether the GPU, else the processor, computes in bf16 itself; emulated it is slower than fp32."""
     import torch
 
-    if precision != "auto":
-        return precision == "bf16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
+    if cuda:
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - torch has no public question for it
 
 

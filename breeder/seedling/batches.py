@@ -8,11 +8,10 @@ from random import Random
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from breeder.seedling.families import draw_example
+from breeder.seedling.packing import ExampleSource, Piece
 from breeder.seedling.recipe import Phase
-from breeder.seedling.vocabulary import SPECIALS, encode_examples
+from breeder.seedling.vocabulary import SPECIALS
 
 _DRAWN = 48
 
@@ -27,9 +26,6 @@ class Batch:
     loss: torch.Tensor
 
 
-Piece = tuple[list[int], int]
-
-
 def repeated_tokens(rng: Random, vocabulary: int, room: int) -> Piece:
     """Random ids that come again, bare or as an answer in the chat form; the loss is on the repetition."""
     first = len(SPECIALS)
@@ -40,11 +36,10 @@ def repeated_tokens(rng: Random, vocabulary: int, room: int) -> Piece:
 
 
 class BatchSource:
-    """Draws batches; holds the tokenizer and the text map, no state between batches."""
+    """Draws batches from examples and the text map; no state between batches."""
 
-    def __init__(self, tokenizer: Tokenizer, text: NDArray[np.uint16], seed: int) -> None:
-        self._tokenizer, self._text, self._seed = tokenizer, text, seed
-        self._vocabulary = tokenizer.get_vocab_size()
+    def __init__(self, examples: ExampleSource, vocabulary: int, text: NDArray[np.uint16], seed: int) -> None:
+        self._examples, self._vocabulary, self._text, self._seed = examples, vocabulary, text, seed
 
     def draw(self, step: int, phase: Phase) -> Batch:
         """The batch of a step."""
@@ -78,7 +73,7 @@ class BatchSource:
                 piece = repeated_tokens(rng, self._vocabulary, room)
             else:
                 if not waiting:
-                    drawn = encode_examples(self._tokenizer, [draw_example(rng) for _ in range(_DRAWN)])
+                    drawn = self._examples.draw(rng, _DRAWN)
                     waiting.extend(piece for piece in drawn if len(piece[0]) <= phase.length)
                 fitting = next((index for index, piece in enumerate(waiting) if len(piece[0]) <= room), None)
                 if fitting is None:
@@ -99,3 +94,8 @@ def split_rows(batch: Batch, part: int, parts: int) -> Batch:
     """Every `parts`-th row of a batch."""
     rows = slice(part, None, parts)
     return Batch(batch.ids[rows], batch.documents[rows], batch.positions[rows], batch.loss[rows])
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    return Batch(*(part.to(device) for part in (batch.ids, batch.documents, batch.positions, batch.loss)))

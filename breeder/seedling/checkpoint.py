@@ -1,4 +1,4 @@
-"""Atomic checkpoints of a pretraining run: weights, optimizer state and counters; the manifest is written last.
+"""Atomic checkpoints of a pretraining run: weights, optimizer states and counters; the manifest is written last.
 
 A folder without a manifest, or whose files do not match it, is skipped. The newest two are kept.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
+
+from breeder.seedling.optimizers import Optimizers
 
 _KEPT = 2
 _MANIFEST = "manifest.json"
@@ -22,11 +24,12 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """How far a run has come."""
+    """How far a run has come; `loss` is the mean of its last steps."""
 
     step: int = 0
     tokens: int = 0
     elapsed_s: float = 0.0
+    loss: float = math.nan
 
 
 def _digest(path: Path) -> str:
@@ -50,23 +53,8 @@ def write_text(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimizer's state as a flat mapping, keyed by parameter number and name."""
-    state = optimizer.state_dict()["state"]
-    return {f"{number}.{name}": value.contiguous() for number, of in state.items() for name, value in of.items()}
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for flat, value in tensors.items():
-        number, name = flat.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
 def save_checkpoint(
-    folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, counters: Counters, recipe_digest: str
+    folder: Path, model: LlamaForCausalLM, optimizers: Optimizers, counters: Counters, recipe_digest: str
 ) -> Path:
     """Write one checkpoint and drop the oldest."""
     target = folder / f"step-{counters.step:08d}"
@@ -74,7 +62,7 @@ def save_checkpoint(
     target.mkdir(parents=True)
     weights = {name: value.detach().contiguous() for name, value in model.named_parameters()}
     save_file(weights, target / "model.safetensors")
-    save_file(optimizer_tensors(optimizer), target / "optimizer.safetensors")
+    save_file(optimizers.tensors(), target / "optimizer.safetensors")
     files = {path.name: _digest(path) for path in sorted(target.iterdir())}
     for name in files:
         _sync(target / name)
@@ -91,23 +79,21 @@ def load_weights(model: LlamaForCausalLM, folder: Path) -> None:
 
 
 def _is_whole(folder: Path, recipe_digest: str) -> bool:
-    manifest = folder / _MANIFEST
-    if not manifest.exists():
+    try:
+        told = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
-    told = json.loads(manifest.read_text(encoding="utf-8"))
     if told["recipe_digest"] != recipe_digest:
         return False
     return all((folder / name).exists() and _digest(folder / name) == digest for name, digest in told["files"].items())
 
 
-def load_newest(
-    folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, recipe_digest: str
-) -> Counters | None:
+def load_newest(folder: Path, model: LlamaForCausalLM, optimizers: Optimizers, recipe_digest: str) -> Counters | None:
     """Load the newest whole checkpoint of the same recipe; None where there is none."""
     for target in sorted(folder.glob("step-*"), reverse=True):
         if not _is_whole(target, recipe_digest):
             continue
         load_weights(model, target)
-        load_optimizer(optimizer, load_file(target / "optimizer.safetensors"))
+        optimizers.load(load_file(target / "optimizer.safetensors"))
         return Counters(**json.loads((target / _MANIFEST).read_text(encoding="utf-8"))["counters"])
     return None

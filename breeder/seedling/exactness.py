@@ -9,9 +9,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
-from breeder.seedling.batches import Batch, Piece
+from breeder.seedling.batches import Batch
 from breeder.seedling.families import FAMILIES, draw_example
-from breeder.seedling.model import judge
+from breeder.seedling.model import Hardware, judge
+from breeder.seedling.packing import Piece
 from breeder.seedling.vocabulary import encode_examples
 
 _ROWS = 40
@@ -29,7 +30,9 @@ def one_per_row(pieces: list[Piece]) -> Batch:
     return Batch(ids, documents, torch.arange(shape[1]).expand(shape), loss)
 
 
-def exact_by_family(model: LlamaForCausalLM, tokenizer: Tokenizer, count: int, seed: int) -> dict[str, float]:
+def exact_by_family(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, hardware: Hardware, count: int, seed: int
+) -> dict[str, float]:
     """Share of `count` fresh examples of each family that greedy decoding would answer exactly."""
     model.train(mode=False)
     rng = Random(f"exact:{seed}")
@@ -39,7 +42,7 @@ def exact_by_family(model: LlamaForCausalLM, tokenizer: Tokenizer, count: int, s
     right: Counter[str] = Counter()
     for start in range(0, len(order), _ROWS):
         chosen = order[start : start + _ROWS]
-        verdict = judge(model, one_per_row([pieces[index] for index in chosen]))
+        verdict = judge(model, one_per_row([pieces[index] for index in chosen]), hardware)
         right.update(names[index] for index, exact in zip(chosen, verdict.right.tolist(), strict=True) if exact)
     model.train()
     return {name: round(right[name] / count, 3) for name in FAMILIES}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import torch
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from breeder.seedling.batches import Batch, split_rows
+from breeder.seedling.batches import Batch, on_device, split_rows
 from breeder.seedling.forward import hidden_states
-from breeder.seedling.recipe import SeedlingShape
+from breeder.seedling.recipe import SeedlingRecipe, SeedlingShape
+from breeder.training import has_bf16
+from registry.errors import ConfigError
 
 
 class Verdict(NamedTuple):
@@ -19,6 +22,40 @@ class Verdict(NamedTuple):
 
     loss: torch.Tensor
     right: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What computes, whether in bf16, and how many threads or, on a GPU, rows share a batch."""
+
+    device: torch.device
+    bf16: bool
+    threads: int
+    micro_rows: int | None = None
+
+    @classmethod
+    def of(cls, recipe: SeedlingRecipe) -> Self:
+        """Choose by the recipe and by what this machine has.
+
+        Raises:
+            ConfigError: the recipe wants a GPU and torch sees none.
+        """
+        seen = torch.cuda.is_available()
+        if recipe.device == "cuda" and not seen:
+            raise ConfigError('device = "cuda", but torch sees no GPU; install its CUDA build, or use device = "auto"')
+        cuda = seen and recipe.device != "cpu"
+        bf16 = has_bf16(cuda=cuda) if recipe.precision == "auto" else recipe.precision == "bf16"
+        return cls(torch.device("cuda" if cuda else "cpu"), bf16, 1 if cuda else recipe.threads, recipe.micro_rows)
+
+    def parts(self, batch: Batch) -> list[Batch]:
+        """The batch in the parts that are computed by themselves, on the device."""
+        rows = len(batch.ids)
+        count = min(self.threads, rows) if self.device.type == "cpu" else -(-rows // (self.micro_rows or rows))
+        return [on_device(split_rows(batch, part, count), self.device) for part in range(count)]
+
+    def autocast(self) -> torch.autocast:
+        """Compute in bf16 while the block runs, where chosen."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
 
 def build_model(shape: SeedlingShape, vocabulary: int, seed: int) -> LlamaForCausalLM:
@@ -50,34 +87,43 @@ def _logits(model: LlamaForCausalLM, batch: Batch) -> tuple[torch.Tensor, torch.
     return functional.linear(hidden[:, :-1][wanted], model.lm_head.weight), batch.ids[:, 1:][wanted]
 
 
-def part_gradients(model: LlamaForCausalLM, part: Batch, total: int) -> tuple[float, tuple[torch.Tensor, ...]]:
+def part_gradients(
+    model: LlamaForCausalLM, part: Batch, hardware: Hardware, total: int
+) -> tuple[float, tuple[torch.Tensor, ...]]:
     """Share of the mean loss of a batch that these rows bear, and its gradients; safe in several threads at once."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with hardware.autocast():
         logits, targets = _logits(model, part)
     loss = functional.cross_entropy(logits.float(), targets, reduction="sum") / total
     return float(loss.detach()), torch.autograd.grad(loss, list(model.parameters()))
 
 
-def set_gradients(model: LlamaForCausalLM, batch: Batch, pool: Executor, parts: int) -> float:
-    """Fill the gradients of the mean loss, the rows shared out over threads; returns the loss.
+def set_gradients(model: LlamaForCausalLM, batch: Batch, hardware: Hardware, pool: ThreadPoolExecutor) -> float:
+    """Fill the gradients of the mean loss, the rows in parts; returns the loss.
 
     One thread per part with one barrier per step holds its speed on a shared machine, where threads inside each
-    operation wait for each other all the time.
+    operation wait for each other all the time. A GPU takes its parts one after the other.
+
+    Raises:
+        ConfigError: the rows do not fit into the GPU's memory.
     """
     total = max(1, int(batch.loss[:, 1:].sum()))
-    shares = [split_rows(batch, part, parts) for part in range(parts)]
-    done = list(pool.map(lambda part: part_gradients(model, part, total), shares))
+    try:
+        done = list(pool.map(lambda part: part_gradients(model, part, hardware, total), hardware.parts(batch)))
+    except torch.OutOfMemoryError as error:
+        rows = min(len(batch.ids), hardware.micro_rows or len(batch.ids))
+        raise ConfigError(f"{rows} rows do not fit into the GPU's memory; set micro_rows to fewer") from error
     for number, parameter in enumerate(model.parameters()):
         parameter.grad = torch.stack([grads[number] for _, grads in done]).sum(0)
     return sum(loss for loss, _ in done)
 
 
 @torch.no_grad()
-def judge(model: LlamaForCausalLM, batch: Batch) -> Verdict:
+def judge(model: LlamaForCausalLM, batch: Batch, hardware: Hardware) -> Verdict:
     """Loss, and exactness of each row; greedy decoding is exact where every answer id is the most likely one."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    batch = on_device(batch, hardware.device)
+    with hardware.autocast():
         logits, targets = _logits(model, batch)
     rows = torch.nonzero(batch.loss[:, 1:])[:, 0]
-    right = torch.ones(batch.ids.shape[0], dtype=torch.bool)
+    right = torch.ones(len(batch.ids), dtype=torch.bool, device=hardware.device)
     right[rows[logits.argmax(-1) != targets]] = False
     return Verdict(functional.cross_entropy(logits.float(), targets), right)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
 from breeder.seedling.rules import Example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PAD: Final = "<|pad|>"
 END: Final = "<|end|>"
@@ -40,6 +42,8 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
 
 def wrap_tokenizer(tokenizer: Tokenizer, max_positions: int) -> PreTrainedTokenizerFast:
     """The transformers form, with the chat template."""
+    from transformers import PreTrainedTokenizerFast
+
     wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         tokenizer_object=tokenizer,
         pad_token=PAD,

@@ -26,6 +26,19 @@ def test_runs_nest_and_end_as_the_block_did(tmp_path: Path):
     assert not (Path.cwd() / "mlflow.db").exists()
 
 
+def test_an_earlier_run_goes_on(tmp_path: Path):
+    from mlflow import MlflowClient
+
+    with pytest.raises(RuntimeError), MlflowTracker(tmp_path / "mlruns").run("cut off") as first:
+        first.log(metrics={"loss": 2.0}, step=1)
+        raise RuntimeError
+    with MlflowTracker(tmp_path / "mlruns").run("cut off", earlier=first.run_id) as second:
+        second.log(metrics={"loss": 1.0}, step=2)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    assert [run.info.status for run in client.search_runs(["1"])] == ["FINISHED"]
+    assert [(point.step, point.value) for point in client.get_metric_history(first.run_id, "loss")] == [(1, 2), (2, 1)]
+
+
 def test_a_tracker_that_cannot_write_is_told_once_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "mlruns").write_text("a file, not a folder")
     with MlflowTracker(tmp_path / "mlruns").run("generation") as run:

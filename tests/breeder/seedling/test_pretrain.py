@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from breeder.seedling.pretrain import Progress, Seedling, raise_seedling
-from breeder.seedling.recipe import Phase, SeedlingRecipe, SeedlingShape, TokenizerRecipe, load_recipe
+from breeder.seedling.recipe import Phase, SeedlingRecipe, SeedlingShape, TokenizerRecipe
+from registry.errors import DataError
 
 _TINY = SeedlingRecipe(
     minutes=None,
@@ -26,6 +29,7 @@ _TINY = SeedlingRecipe(
     score_minutes=0.0,
     score_examples=1,
     threads=1,
+    device="cpu",
 )
 
 
@@ -62,14 +66,22 @@ def test_the_export_tells_how_it_was_made(whole: Seedling) -> None:
     assert (6, whole.tokens) == (told["step"], told["tokens"])
 
 
-def test_an_interrupted_run_reaches_the_same_weights(whole: Seedling, tmp_path: Path) -> None:
-    out = tmp_path / "seedling"
-    with pytest.raises(_StopError):
-        raise_seedling(_TINY, out, on_progress=_stop_after(4))
-    resumed = raise_seedling(_TINY, out)
-    expected, found = load_file(whole.folder / "model.safetensors"), load_file(out / "model.safetensors")
-    assert whole.tokens == resumed.tokens
+def assert_same(one: Seedling, other: Seedling) -> None:
+    expected, found = (load_file(made.folder / "model.safetensors") for made in (one, other))
+    assert one.tokens == other.tokens
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("more", [{}, {"optimizer": "muon", "threads": 2}, {"packed_examples": 100}])
+def test_an_interrupted_run_reaches_the_same_weights(tmp_path: Path, more: dict[str, object]) -> None:
+    recipe, out = _TINY.model_copy(update=more), tmp_path / "seedling"
+    with pytest.raises(_StopError):
+        raise_seedling(recipe, out, on_progress=_stop_after(4))
+    assert_same(raise_seedling(recipe, tmp_path / "whole"), raise_seedling(recipe, out))
+
+
+def test_a_finished_run_repeated_says_the_same(whole: Seedling) -> None:
+    assert raise_seedling(_TINY, whole.folder).loss == whole.loss
 
 
 def test_a_seedling_is_trained_further(whole: Seedling, tmp_path: Path) -> None:
@@ -79,6 +91,54 @@ def test_a_seedling_is_trained_further(whole: Seedling, tmp_path: Path) -> None:
     assert more.tokens > whole.tokens
 
 
+def test_a_seedling_is_trained_further_in_its_own_folder_although_interrupted(whole: Seedling, tmp_path: Path) -> None:
+    ours, more = shutil.copytree(whole.folder, tmp_path / "ours"), _TINY.model_copy(update={"seed": 2})
+    with pytest.raises(_StopError):
+        raise_seedling(more, ours, start=ours, on_progress=_stop_after(4))
+    assert_same(
+        raise_seedling(more, tmp_path / "elsewhere", start=whole.folder), raise_seedling(more, ours, start=ours)
+    )
+
+
+def test_the_shipped_seedling_is_trained_further(tmp_path: Path) -> None:
+    recipe = SeedlingRecipe(steps=1, phases=(Phase(until=1.0, rows=2, length=64),), score_examples=1, device="cpu")
+    made = raise_seedling(recipe, tmp_path / "seedling", start=Path(__file__).parents[3] / "data" / "seedling")
+    assert made.loss < 4.0, "that of an untrained one is 6.9"
+
+
+def test_fp32_is_an_option_where_the_processor_has_bf16(whole: Seedling, tmp_path: Path) -> None:
+    plain = raise_seedling(_TINY.model_copy(update={"precision": "fp32"}), tmp_path / "plain")
+    assert plain.loss == pytest.approx(whole.loss, rel=0.01)
+
+
+def test_training_that_diverges_is_told(tmp_path: Path) -> None:
+    wild = _TINY.model_copy(update={"learning_rate": 1e30, "steps": 12})
+    with pytest.raises(DataError, match="diverged: loss nan at step"):
+        raise_seedling(wild, tmp_path / "wild")
+
+
+def test_progress_tells_the_share_done_and_the_time_left(tmp_path: Path) -> None:
+    seconds, told = itertools.count(), list[Progress]()
+    raise_seedling(_TINY, tmp_path / "seedling", on_progress=told.append, clock=lambda: float(next(seconds)))
+    middle = told[2]
+    assert (middle.step, middle.share) == (3, 0.5)
+    assert middle.left_s == pytest.approx(3.0)
+    assert middle.rate == pytest.approx(3e-3 * 0.5 / 0.65)
+    assert (told[-1].share, told[-1].left_s, told[-1].tokens_per_s) == (1.0, 0.0, None)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_the_same_recipe_runs_and_goes_on_on_a_gpu(whole: Seedling, tmp_path: Path, optimizer: str) -> None:
+    recipe = _TINY.model_copy(update={"device": "cuda", "optimizer": optimizer, "micro_rows": 1})
+    with pytest.raises(_StopError):
+        raise_seedling(recipe, tmp_path / "seedling", on_progress=_stop_after(4))
+    made = raise_seedling(recipe, tmp_path / "seedling")
+    assert made.step == 6
+    assert made.loss == pytest.approx(whole.loss, rel=0.1)
+
+
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
     out = tmp_path / "seedling"
     with pytest.raises(_StopError):
@@ -86,14 +146,3 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
     newest = max(tmp_path.glob("seedling.work/*/step-*"))
     (newest / "model.safetensors").write_bytes(b"cut off")
     assert raise_seedling(_TINY, out).step == 6
-
-
-def test_the_shipped_recipe_is_valid() -> None:
-    recipe = load_recipe(Path(__file__).parents[3] / "recipes" / "seedling.toml")
-    assert recipe.tokenizer.vocabulary_size == 1024
-    assert recipe.phases[-1].until == 1.0
-
-
-def test_a_recipe_with_two_schedules_is_refused() -> None:
-    with pytest.raises(ValueError, match="exactly one of minutes"):
-        SeedlingRecipe(minutes=1.0, steps=5)

@@ -1,0 +1,20 @@
+"""Keeps the memory of a training near what it uses: freed buffers go back to the system."""
+
+from __future__ import annotations
+
+import ctypes
+
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+_LARGE_BYTES = 4 << 20
+
+
+def return_freed_memory() -> None:
+    """Let glibc map large buffers one by one, and share one heap among threads; man 3 mallopt.
+
+    Batches differ in length, so no freed buffer fits the next one and heaps only grow: pretraining the seedling came
+    to 9 GB in ten minutes, against 1.1 GB so. Does nothing where the C library has no `mallopt`.
+    """
+    tune = getattr(ctypes.CDLL(None), "mallopt", None)
+    if tune is not None:
+        tune(_MMAP_THRESHOLD, _LARGE_BYTES)
+        tune(_ARENA_MAX, 1)

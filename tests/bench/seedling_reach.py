@@ -1,0 +1,220 @@
+"""`make bench-seedling`: what the rungs reach on the test splits of public workloads, on the shipped seedling.
+
+One recipe for all. The threshold for "95 %" is chosen on a slice of the training rows, so the share served and its
+accuracy on the test tasks are what a user would have seen. Scored by the `score.py` that lies beside the workloads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import importlib.util
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+from breeder.answering import Stack, answer_all
+from breeder.bases import Base, prepare_base
+from breeder.dataset import Dataset
+from breeder.descendants import make_descendant
+from breeder.grammars import dataset_grammar
+from breeder.labelling import LocalAnswer
+from breeder.mining import Row, Tier
+from breeder.progress import Paced
+from breeder.recipe import Recipe, load_recipe
+from breeder.rungs.linear import fit_linear, why_no_labels
+from breeder.rungs.rung_file import ask_rung, write_rung
+from breeder.seen_text import few_shot_examples, longest_answer
+from breeder.shipped import shipped
+from breeder.templates import constant_trim, known_fingerprints
+from registry.artifacts import ArtifactStore
+from registry.entities import PromptTrim
+from registry.prompting import Prompt
+from registry.settings import LocalSettings
+from router.engines import engine_for
+from router.rungs.features import seen
+
+Item: TypeAlias = Mapping[str, str]
+Correct: TypeAlias = Callable[[str, str, Item], bool]
+_WANTED = 0.95
+_CALIBRATION = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What one rung did on the test tasks; `coverage` and `served_accuracy` are at the threshold for 95 %."""
+
+    accuracy: float
+    coverage: float
+    served_accuracy: float
+    seconds: float
+
+
+def main() -> None:
+    """Measure each workload in a process of its own, and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="workloads; default: all")
+    parser.add_argument("--set", action="append", default=[], help="override of the recipe, KEY.KEY=VALUE")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    data = os.environ.get("MODELBREEDER_DATA")
+    if not data:
+        sys.exit("MODELBREEDER_DATA names no folder; it needs workloads/*.jsonl.gz and score.py")
+    if asked.one:
+        sys.stdout.write(json.dumps(_measure(Path(data), asked.names[0], asked.set)))
+        return
+    names = asked.names or sorted(path.name.split(".")[0] for path in Path(data, "workloads").glob("*.jsonl.gz"))
+    say = sys.stdout.write
+    say("| workload | linear | few-shot | LoRA | LoRA serves at 95 % | right of these | minutes | peak |\n")
+    say("|---|---|---|---|---|---|---|---|\n")
+    for name in names:
+        overrides = [part for override in asked.set for part in ("--set", override)]
+        command = [sys.executable, "-P", "-m", "tests.bench.seedling_reach", "--one", name, *overrides]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        say(_line(name, json.loads(done.stdout)) + "\n")
+        sys.stdout.flush()
+
+
+def _line(name: str, found: Mapping[str, Mapping[str, float]]) -> str:
+    shown = [f"{found[rung]['accuracy']:.3f}" if rung in found else "-" for rung in ("linear", "few-shot", "lora")]
+    lora, process = found["lora"], found["process"]
+    served = f"{lora['coverage']:.0%} | {lora['served_accuracy']:.3f}"
+    return f"| {name} | {' | '.join(shown)} | {served} | {process['seconds'] / 60:.1f} | {process['peak_mb']:,.0f} MB |"
+
+
+def _measure(data: Path, name: str, overrides: Sequence[str]) -> dict[str, dict[str, float]]:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    started = time.monotonic()
+    recipe = load_recipe("seedling-lora", [shipped("recipes")], overrides)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = _Trial(name, _lines(data, name), _scorer(data), recipe, Path(folder))
+        found = {rung: asdict(reached) for rung, reached in trial.rungs()}
+    # Child engines hold a few tens of megabytes and are not counted.
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**found, "process": {"seconds": time.monotonic() - started, "peak_mb": peak_mb}}
+
+
+class _Trial:
+    """One workload: its dataset, the base, and the rungs that are measured on it."""
+
+    def __init__(self, name: str, items: Sequence[Item], correct: Correct, recipe: Recipe, folder: Path) -> None:
+        self.name, self.correct, self.recipe, self.folder = name, correct, recipe, folder
+        self.test = [item for item in items if item["split"] == "test"]
+        train = [item for item in items if item["split"] == "train"]
+        held = min(_CALIBRATION, len(train) // 6)
+        self.calibration = train[-held:]
+        self.dataset = _dataset(name, train[:-held], self.calibration, self.test)
+        self.tasks = [_prompt(item) for item in (*self.calibration, *self.test)]
+
+    def rungs(self) -> Iterable[tuple[str, Reached]]:
+        """Yield what each rung that applies has reached."""
+        rows, trim = self.dataset.rows["train"], self.dataset.trim
+        started = time.monotonic()
+        if not why_no_labels([row.answer for row in rows]):
+            fitted = fit_linear([(seen(row.prompt, trim), row.answer) for row in rows], self.recipe.seed)
+            path = self.folder / "linear.safetensors"
+            write_rung(path, fitted.record, fitted.arrays)
+            yield "linear", self._reached(ask_rung(path, trim, self.tasks), started)
+        base = prepare_base(self.recipe.base, ArtifactStore(self.folder / "store"), self.folder / "bases", _tell)
+        limit = longest_answer(base, self.dataset, self.recipe.evaluation.maximum_answer_tokens)
+        grammar, started = dataset_grammar(self.dataset), time.monotonic()
+        shots = few_shot_examples(self.dataset, self.recipe.evaluation.few_shot_examples, self.recipe.seed)
+        yield "few-shot", self._reached(self._ask(base, Stack(trim, limit, shots, grammar=grammar)), started)
+        started = time.monotonic()
+        stack = Stack(trim, limit, grammar=grammar)
+        made = make_descendant("lora", self.recipe, self.dataset, base, stack, self.folder / "lora", _tell)
+        served = Stack(trim, limit, adapter=made.adapter.path, grammar=grammar)
+        yield "lora", self._reached(self._ask(base, served), started)
+
+    def _ask(self, base: Base, stack: Stack) -> list[LocalAnswer]:
+        async def ask() -> list[LocalAnswer]:
+            async with engine_for(base.gguf, LocalSettings(), self.folder) as engine:
+                return await answer_all(engine, stack, self.tasks, Paced(_tell))
+
+        return asyncio.run(ask())
+
+    def _reached(self, answers: Sequence[LocalAnswer], started: float) -> Reached:
+        items = (*self.calibration, *self.test)
+        right = [self.correct(self.name, answer.text, item) for answer, item in zip(answers, items, strict=True)]
+        scored = [(answer.confidence, good) for answer, good in zip(answers, right, strict=True)]
+        known, fresh = scored[: len(self.calibration)], scored[len(self.calibration) :]
+        threshold = _threshold(known)
+        served = [good for confidence, good in fresh if confidence >= threshold]
+        return Reached(
+            accuracy=sum(good for _, good in fresh) / len(fresh),
+            coverage=len(served) / len(fresh),
+            served_accuracy=sum(served) / len(served) if served else math.nan,
+            seconds=time.monotonic() - started,
+        )
+
+
+def _threshold(scored: Sequence[tuple[float, bool]]) -> float:
+    """Return the confidence down to which at least 95 % are right, infinite where there is none."""
+    best, good = math.inf, 0
+    for served, (confidence, right) in enumerate(sorted(scored, reverse=True), 1):
+        good += right
+        if good >= _WANTED * served and math.isfinite(confidence):
+            best = confidence
+    return best
+
+
+def _dataset(name: str, train: Sequence[Item], calibration: Sequence[Item], test: Sequence[Item]) -> Dataset:
+    rows = {"train": _rows(train), "calibration": _rows(calibration), "holdout": _rows(test)}
+    prompts = [row.prompt for row in rows["train"]]
+    trim: PromptTrim = constant_trim(prompts)
+    return Dataset(
+        workflow=name,
+        digest="",
+        folder=Path(),
+        scorer="text",
+        trim=trim,
+        fingerprints=known_fingerprints(prompts),
+        rows={"train": rows["train"], "calibration": rows["calibration"], "holdout": rows["holdout"]},
+        dropped={},
+    )
+
+
+def _rows(items: Sequence[Item]) -> tuple[Row, ...]:
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    return tuple(
+        Row(item["id"], first + timedelta(seconds=n), _prompt(item), item["reference"], Tier.CORRECTED, None, "", "")
+        for n, item in enumerate(items)
+    )
+
+
+def _prompt(item: Item) -> Prompt:
+    return Prompt(item.get("system") or "", item["prompt"])
+
+
+def _lines(data: Path, name: str) -> list[Item]:
+    with gzip.open(data / "workloads" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def _scorer(data: Path) -> Correct:
+    spec = importlib.util.spec_from_file_location("workload_score", data / "score.py")
+    if spec is None or spec.loader is None:
+        sys.exit(f"{data / 'score.py'} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    correct: Correct = module.correct
+    return correct
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()
