@@ -115,6 +115,10 @@ class TaskEnvelope:
     requested_lane: Lane | None = None
     requested_model: str = "auto"
     session: str | None = None
+    task_type: str | None = None
+    """What kind of work its instruction asks for; None where that is not clear."""
+    opening_tokens: int = 0
+    """Estimated tokens up to the last user's turn: what a tool loop began with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +258,11 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True)
 class Specialist:
-    """An immutable, versioned local model for one workflow; file fields are sha256 digests in the artifact store."""
+    """An immutable, versioned local model for one workflow; file fields are sha256 digests in the artifact store.
+
+    `grammar` is the GBNF that its answers are decoded under, its first line a comment that names it; empty where
+    answers are free.
+    """
 
     workflow: str
     version: int
@@ -267,6 +275,7 @@ class Specialist:
     trim: PromptTrim = PromptTrim()
     threshold: float = float("-inf")
     max_tokens: int = 256
+    grammar: str = ""
     generation: int = 0
     parents: tuple[str, ...] = ()
     recipe_digest: str = ""

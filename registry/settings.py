@@ -6,17 +6,28 @@ An unknown or wrong key is a ConfigError of one line that names the key and the 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
 from registry.entities import Lane, Purpose
 from registry.errors import ConfigError
+
+EMBEDDED = "embedded"
+SEEDLING = "seedling"
+TaskType: TypeAlias = Literal[
+    "plan", "review", "generate-from-spec", "unit-tests", "summarize", "extract", "convert", "boilerplate",
+    "commit-message", "translate", "draft",
+]  # fmt: skip
+Choice: TypeAlias = Literal["cheapest", "fastest", "best"]
+_OLLAMA_CLOUD_TAG = re.compile(r".+:(?:.*-)?cloud")
 
 
 class _Section(BaseModel):
@@ -49,6 +60,10 @@ class UpstreamSettings(_Section):
     """Models that this upstream offers."""
     trust: Literal["cloud", "private"] = "cloud"
     """Whether what is sent leaves the user's own machines."""
+    context: int | None = Field(None, ge=256)
+    """Tokens of context of its models; unset is not checked."""
+    tools: bool = False
+    """Whether its models are able to call tools."""
     usd_per_million_input: float | None = Field(None, ge=0)
     """Price in US dollars per million prompt tokens; unset takes the public price list."""
     usd_per_million_output: float | None = Field(None, ge=0)
@@ -64,14 +79,25 @@ class UpstreamSettings(_Section):
 class LocalSettings(_Section):
     """The local lane."""
 
-    runtime: Literal["embedded"] = "embedded"
-    """Who runs local models: the embedded engine process."""
-    base: str = "seedling"
-    """The shipped base, a Hugging Face folder or id that specialists are bred from where no recipe is named."""
+    runtime: str = EMBEDDED
+    """Who answers general tasks locally: a private upstream by its name; embedded serves specialists only."""
+    base: str = SEEDLING
+    """With a private upstream as runtime its model that is the general local base; with the embedded engine the
+    shipped base, a Hugging Face folder or id that specialists are bred from where no recipe is named."""
     threads: int | None = Field(None, ge=1)
     """Decoding threads of the engine process; unset takes one for a small base, else all cores."""
     context: int = Field(2048, ge=256)
     """Tokens of context of the engine process."""
+
+    @property
+    def general_upstream(self) -> str | None:
+        """The private upstream that runs the general local base, None where there is no such base."""
+        return None if self.runtime == EMBEDDED else self.runtime
+
+    @property
+    def breeding_base(self) -> str:
+        """The base that specialists are bred from where no recipe is named; an upstream's model cannot be one."""
+        return self.base if self.runtime == EMBEDDED else SEEDLING
 
 
 class PolicyRule(_Section):
@@ -102,6 +128,17 @@ class PolicySettings(_Section):
     """A task asked this many times again goes to the cloud."""
     minimum_margin: float = Field(-0.05, ge=-1, le=1)
     """Smallest fitness margin that a specialist must have earned to serve."""
+    local_task_types: tuple[TaskType, ...] = (
+        "generate-from-spec", "unit-tests", "summarize", "extract", "convert", "boilerplate", "commit-message",
+        "translate",
+    )  # fmt: skip
+    """Task types that the general local base serves, where one is configured."""
+    either_task_types: tuple[TaskType, ...] = ("draft",)
+    """Task types of which either lane will do, where the data are public; `choose` decides."""
+    choose: Choice = "cheapest"
+    """What decides where either lane will do: price, measured latency or measured quality."""
+    max_local_tokens: int = Field(12_000, ge=1)
+    """A task of this many tokens or more is too long for the general local base."""
     rules: tuple[PolicyRule, ...] = ()
     """The user's own rules, tried before the default ones that route by fitness."""
 
@@ -158,6 +195,31 @@ class Settings(BaseSettings):
                 raise ValueError(f"policy.cloud {self.policy.cloud!r} must be UPSTREAM/MODEL; upstreams: {known}")
         return self
 
+    @model_validator(mode="after")
+    def _local_runtime_is_private(self) -> Settings:
+        if EMBEDDED in self.upstreams:
+            raise ValueError(f"upstreams.{EMBEDDED} has the name of the embedded engine; name it otherwise")
+        if self.local.general_upstream is not None:
+            _check_general_base(self.local, self.upstreams)
+        return self
+
+
+def _check_general_base(local: LocalSettings, upstreams: Mapping[str, UpstreamSettings]) -> None:
+    """Raise ValueError unless the runtime is a private upstream and the base a model of its own."""
+    private = [name for name, upstream in upstreams.items() if upstream.trust == "private"]
+    if local.runtime not in private:
+        why = "is no private upstream" if local.runtime in upstreams else "is no upstream"
+        raise ValueError(
+            f"local.runtime {local.runtime!r} {why}; write {EMBEDDED!r} or one whose trust is private: "
+            f"{', '.join(sorted(private)) or 'none are configured'}"
+        )
+    listed = upstreams[local.runtime].models
+    if local.base == SEEDLING or (listed and local.base not in listed):
+        known = f"; listed are {', '.join(listed)}" if listed else ""
+        raise ValueError(f"local.base {local.base!r} must be a model of upstream {local.runtime!r}{known}")
+    if _OLLAMA_CLOUD_TAG.fullmatch(local.base):
+        raise ValueError(f"local.base {local.base!r} is run by Ollama's cloud; name a model that runs on your machines")
+
 
 def load_settings(config_file: Path) -> Settings:
     """Read and validate the settings; a missing file means the defaults.
@@ -180,11 +242,20 @@ def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        return f"{path or 'settings'}: {problem['msg']} (value: {_shown(problem['input'])})"
+        return f"{path or 'settings'}: {problem['msg']} (value: {_shown(problem['input'])}){_near_choice(problem)}"
     *section, key = (str(part) for part in problem["loc"])
     near = difflib.get_close_matches(key, _known_keys(section), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(_known_keys(section))}"
     return f"unknown key {path!r}; {hint}"
+
+
+def _near_choice(problem: ErrorDetails) -> str:
+    """Return a hint at the nearest of the allowed words, empty where the problem is another or none is near."""
+    if problem["type"] != "literal_error":
+        return ""
+    allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+    near = difflib.get_close_matches(str(problem["input"]), allowed, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _known_keys(section: list[str]) -> list[str]:

@@ -151,6 +151,7 @@ specialists = Table(
     Column("quantization", Text, nullable=False),
     Column("mlflow_run_id", Text),
     Column("created_at_utc", Text, nullable=False),
+    Column("grammar", Text, nullable=False, server_default=""),
     UniqueConstraint("workflow", "version"),
 )
 

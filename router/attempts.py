@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from registry.entities import (
     EvidenceNote,
@@ -19,13 +20,15 @@ from registry.entities import (
     Status,
     Usage,
 )
+from registry.errors import RedactionError
 from registry.ids import Clock
 from registry.prompting import chat_messages
+from registry.settings import EMBEDDED
 from router.chat import JsonObject, outgoing_body
 from router.exchange import Wire
 from router.hints import without_hints
 from router.naming import Target
-from router.policy import EMBEDDED
+from router.policy import NOBODY
 from router.routing import Routed
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
@@ -46,6 +49,8 @@ class Attempt:
     started_s: float
     arrived_s: float
     """When the request arrived: for a second attempt, before its `started_s`."""
+    spared: Callable[[Usage], float | None] | None = None
+    """What the cloud would have cost for the same tokens, where the general base does its work."""
     first_token_s: float | None = None
     ended: bool = False
     """Whether its outcome is made: an interaction has one."""
@@ -96,6 +101,9 @@ class Attempt:
         """Return how the dispatch ended, now."""
         self.ended = True
         decision = self.intent.decision
+        if self.spared is not None and usage is not None:
+            cost_usd = cost_usd if cost_usd is not None else self._own_price
+            cloud_cost_usd = self.spared(usage)
         ttft_ms = None if self.first_token_s is None else (self.first_token_s - self.started_s) * 1000
         return Outcome(
             interaction_id=self.id,
@@ -103,7 +111,7 @@ class Attempt:
             status=status,
             runtime=decision.selected_runtime,
             model=decision.selected_model_or_stack,
-            response=response,
+            response=self._mask(response) if self._asks_private else response,
             usage=usage,
             cost_usd=cost_usd,
             cloud_cost_usd=cloud_cost_usd,
@@ -111,8 +119,31 @@ class Attempt:
             ttft_ms=ttft_ms,
             confidence=confidence,
             verification=verification,
-            error=error,
+            error=self.mask_error(error) if error is not None and self._asks_private else error,
         )
+
+    @property
+    def _own_price(self) -> float | None:
+        """What an upstream without a price costs a token: nothing, where it is the user's own."""
+        return 0.0 if self.routed.cloud is not None and self.routed.cloud.usd_per_million_tokens == 0 else None
+
+    @property
+    def _asks_private(self) -> bool:
+        """Whether a private upstream is asked: it sees the real values, and the ledger must not."""
+        cloud = self.routed.cloud
+        asked = self.intent.decision.selected_runtime not in (EMBEDDED, NOBODY)
+        return asked and cloud is not None and cloud.private
+
+    def mask_error(self, error: str) -> str:
+        """Return what went wrong as the ledger may hold it."""
+        return str(self._mask(error) or "an error that cannot be masked")
+
+    def _mask(self, said: Json) -> Json:
+        """Return an answer as the ledger may hold it, None where it cannot be masked."""
+        try:
+            return cast("Json", self.routed.redaction.masker.mask_json(said))
+        except (RedactionError, RecursionError):
+            return None
 
     @property
     def remaining_s(self) -> float | None:

@@ -6,11 +6,12 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TypeAlias
+from difflib import get_close_matches
+from typing import TypeAlias, get_args
 
 from registry.entities import TaskEnvelope
 from registry.errors import ConfigError
-from registry.settings import PolicyRule
+from registry.settings import PolicyRule, TaskType
 
 Condition: TypeAlias = Callable[[TaskEnvelope], bool]
 Plain: TypeAlias = str | int | float | bool
@@ -41,6 +42,8 @@ def _compile(rule: str, feature: str, value: Plain) -> Condition:
         known = ", ".join(FEATURES)
         raise ConfigError(f"policy rule {rule!r} looks at {feature!r}, which no task has; known features: {known}")
     comparison = _COMPARISON.fullmatch(value.strip()) if isinstance(value, str) else None
+    if feature == "task_type":
+        _check_task_type(rule, comparison[2] if comparison else str(value))
     if comparison is None:
         return lambda envelope: bool(getattr(envelope, feature) == value)
     sign, right = comparison.groups()
@@ -49,6 +52,14 @@ def _compile(rule: str, feature: str, value: Plain) -> Condition:
     number = _number(rule, feature, right)
     compare = _COMPARISONS[sign]
     return lambda envelope: _holds(getattr(envelope, feature), compare, number)
+
+
+def _check_task_type(rule: str, name: str) -> None:
+    known = get_args(TaskType)
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known types: {', '.join(known)}"
+        raise ConfigError(f"policy rule {rule!r} looks for task type {name!r}, which there is not; {hint}")
 
 
 def _number(rule: str, feature: str, text: str) -> float:

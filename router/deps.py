@@ -30,6 +30,7 @@ from router.pricing import Prices
 from router.recording import Recorder
 from router.redaction.redactor import default_redactor
 from router.routing import Router
+from router.rungs.shelf import RungShelf
 from router.standings import Registry
 from router.turn import Turns
 from router.upstream import Cloud
@@ -108,18 +109,19 @@ async def open_deps(
         stack.callback(database.close)
         ledger = Ledger(database, new_writer_id("router", this_process(), outside.new_id), outside.new_id)
         registry = Registry(Catalog(database), outside.monotonic)
-        router = Router(settings, redactor, registry, prices, outside.engine_missing)
         writer = stack.enter_context(LedgerWriter(ledger))
         recorder = Recorder(writer, outside.clock)
+        router = Router(settings, redactor, registry, prices, recorder.latencies, outside.engine_missing)
         clouds = {name: outside.make_cloud(name, upstream) for name, upstream in settings.upstreams.items()}
         egress = Egress(recorder, clouds, settings.upstreams)
         stack.push_async_callback(egress.aclose)
-        engines = EnginePool(ArtifactStore(home.artifacts), outside.make_engine)
+        files = ArtifactStore(home.artifacts)
+        engines = EnginePool(files, outside.make_engine)
         stack.push_async_callback(engines.aclose)
         memory = MaskerMemory(outside.monotonic)
         turns = Turns(
             router=router,
-            local=LocalLane(engines, recorder, prices),
+            local=LocalLane(engines, RungShelf(files), recorder, prices),
             cloud=CloudLane(egress, recorder, prices),
             recorder=recorder,
             memory=memory,

@@ -81,7 +81,8 @@ class EnginePool:
         if specialist.base_sha256 not in self._engines:
             self._engines[specialist.base_sha256] = self._make_engine(base)
         engine = self._engines[specialist.base_sha256]
-        async with aclosing(engine.generate(GenerateRequest(messages, max_tokens, adapter, stop=stop))) as answer:
+        request = GenerateRequest(messages, max_tokens, adapter, stop=stop, grammar=specialist.grammar)
+        async with aclosing(engine.generate(request)) as answer:
             async for item in answer:
                 yield item
 

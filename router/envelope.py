@@ -6,9 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from registry.entities import Json, Lane, TaskEnvelope
+from registry.prompting import text_of
 from router.chat import JsonObject, last_user_text
 from router.hints import Hints
 from router.naming import Place
+from router.offers import PUBLIC
+from router.task_types import task_type
 
 _CHARACTERS_PER_TOKEN = 4
 _SUMMARY_LENGTH = 120
@@ -49,19 +52,21 @@ def envelope_of(
     """
     messages = body.get("messages")
     turns = messages if isinstance(messages, list) else []
+    asked, in_loop = last_user_text(turns), _in_tool_loop(turns)
+    tokens = estimate_tokens(turns)
     return TaskEnvelope(
         task_id=hints.task_id or task_id,
-        summary=" ".join(last_user_text(turns)[: 4 * _SUMMARY_LENGTH].split())[:_SUMMARY_LENGTH],
+        summary=" ".join(asked[: 4 * _SUMMARY_LENGTH].split())[:_SUMMARY_LENGTH],
         workflow=match.workflow,
         match_score=match.score,
-        data_class=hints.data_class or "public",
+        data_class=hints.data_class or PUBLIC,
         contains_customer_data=any(redactions.get(kind, 0) for kind in customer_types),
         requires_external_knowledge=_asks_for_search(body),
         changed_files=hints.changed_files or 0,
         retry_count=hints.retry_count or 0,
-        estimated_tokens=estimate_tokens(turns),
+        estimated_tokens=tokens,
         has_tools=bool(body.get("tools") or body.get("functions")),
-        in_tool_loop=_in_tool_loop(turns),
+        in_tool_loop=in_loop,
         multimodal=any(_has_other_parts(turn) for turn in turns),
         allows_escalation=hints.allow_escalation is not False,
         minimum_margin=max(minimum_margin, hints.minimum_margin if hints.minimum_margin is not None else -1.0),
@@ -69,6 +74,8 @@ def envelope_of(
         requested_lane=requested_lane(place, hints),
         requested_model=str(body.get("model")),
         session=hints.session,
+        task_type=task_type(asked, _system_text(turns)),
+        opening_tokens=estimate_tokens(_opening(turns)) if in_loop else tokens,
     )
 
 
@@ -102,6 +109,20 @@ def _asks_for_search(body: JsonObject) -> bool:
 def _in_tool_loop(turns: list[Json]) -> bool:
     last = turns[-1] if turns else None
     return isinstance(last, dict) and last.get("role") in ("tool", "function")
+
+
+def _opening(turns: list[Json]) -> list[Json]:
+    """Return the turns up to the last user's, with which a tool loop began."""
+    asked = [place for place, turn in enumerate(turns) if isinstance(turn, dict) and turn.get("role") == "user"]
+    return turns[: asked[-1] + 1] if asked else turns
+
+
+def _system_text(turns: list[Json]) -> str:
+    match turns:
+        case [{"role": "system" | "developer", "content": content}, *_]:
+            return text_of(content) or ""
+        case _:
+            return ""
 
 
 def _has_other_parts(turn: Json) -> bool:

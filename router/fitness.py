@@ -1,14 +1,20 @@
-"""Whether a request has the shape that specialists serve: one turn of text, trimmed, inside the context. Pure."""
+"""Whether a request has the shape that specialists, or the general local base, can serve. Pure."""
 
 from __future__ import annotations
 
-from registry.entities import Json, Specialist, SpecialistKind
+from registry.entities import Json, Specialist, TaskEnvelope
 from registry.prompting import Prompt, chat_messages, fits
+from registry.settings import UpstreamSettings
 from router.chat import JsonObject
 from router.envelope import estimate_tokens
+from router.rungs import KINDS
 
-_DECODED = (SpecialistKind.BASE, SpecialistKind.FEW_SHOT, SpecialistKind.LORA, SpecialistKind.MERGED)
 _FOREIGN_FIELDS = ("tools", "functions", "logprobs", "top_logprobs", "logit_bias", "audio", "web_search_options")
+
+
+def needs_engine(specialist: Specialist) -> bool:
+    """Say whether a specialist decodes; a table or a linear classifier does not."""
+    return specialist.kind not in KINDS
 
 
 def unfit(body: JsonObject, prompt: Prompt | None, specialist: Specialist, context: int) -> str:
@@ -18,11 +24,9 @@ def unfit(body: JsonObject, prompt: Prompt | None, specialist: Specialist, conte
         body: the masked request.
         prompt: its single turn, None where it is anything else.
         specialist: who would serve it.
-        context: tokens of context of the engine.
+        context: tokens of context of the engine, for a specialist that needs one.
 
     """
-    if specialist.kind not in _DECODED:
-        return f"specialists of kind {specialist.kind} are not served"
     foreign = foreign_field(body)
     if foreign:
         return f"the request has {foreign}, which specialists do not serve"
@@ -30,6 +34,8 @@ def unfit(body: JsonObject, prompt: Prompt | None, specialist: Specialist, conte
         return "the request is not a single turn of text"
     if not fits(prompt, specialist.trim):
         return "the prompt lacks the constant part that the specialist was trained without"
+    if not needs_engine(specialist):
+        return ""
     chat = chat_messages(prompt, specialist.trim, specialist.examples)
     needed = sum(estimate_tokens(turn["content"]) for turn in chat) + specialist.max_tokens
     return f"it needs about {needed:,} tokens, the context has {context:,}" if needed > context else ""
@@ -45,8 +51,30 @@ def foreign_field(body: JsonObject) -> str:
         return f"n = {count}"
     if _kind(body.get("response_format")) == "json_schema":
         return "response_format json_schema"
-    modalities = body.get("modalities")
-    return "modalities other than text" if modalities not in (None, [], ["text"]) else ""
+    return "modalities other than text" if _speaks(body) else ""
+
+
+def unfit_for_base(body: JsonObject, envelope: TaskEnvelope, upstream: UpstreamSettings) -> str:
+    """Say why the general local base cannot take a masked request, empty where it can.
+
+    Args:
+        body: the masked request.
+        envelope: its features.
+        upstream: the private upstream that runs the base.
+
+    """
+    if envelope.multimodal or _speaks(body):
+        return "the request has more than text"
+    if (envelope.has_tools or envelope.in_tool_loop) and not upstream.tools:
+        return "the request has tools, and the upstream is not listed as able to call them"
+    needed = envelope.estimated_tokens + estimate_tokens([body.get("tools"), body.get("functions")])
+    if upstream.context is not None and needed >= upstream.context:
+        return f"it has about {needed:,} tokens, the context has {upstream.context:,}"
+    return ""
+
+
+def _speaks(body: JsonObject) -> bool:
+    return bool(body.get("audio")) or body.get("modalities") not in (None, [], ["text"])
 
 
 def wants_json_object(body: JsonObject) -> bool:

@@ -49,7 +49,7 @@ def _take_write_lock(deps: Deps) -> None:
 def backend_state(deps: Deps) -> str:
     """Say why nobody can answer, `ok` where somebody can."""
     settings = deps.settings
-    if settings.upstreams and not settings.policy.offline:
+    if (settings.upstreams and not settings.policy.offline) or settings.local.general_upstream:
         return "ok"
     champions = deps.registry.current().champions
     if champions and not deps.outside.engine_missing:

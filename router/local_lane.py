@@ -1,20 +1,22 @@
 """Serves a request from a specialist: masked text in, values put back, weak answers held back and handed on.
 
-An answer is streamed as it is decoded only where no confidence threshold has to be met first.
+An answer is streamed as it is decoded only where no confidence threshold has to be met first. A simple rung answers
+at once and without an engine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 import orjson
 
-from registry.entities import EvidenceType, Json, Outcome, Specialist, Status, Usage
+from registry.entities import EvidenceType, Json, Outcome, Specialist, SpecialistKind, Status, Usage
 from registry.errors import ArtifactError, EngineError, ModelBreederError
+from registry.prompting import Prompt
 from router.attempts import Attempt
 from router.chat import DONE_FRAME, ChunkWriter, JsonObject, completion, data_frame
 from router.engine.protocol import Done, FinishReason, Piece
@@ -23,8 +25,10 @@ from router.envelope import estimate_tokens
 from router.exchange import CutStreamError
 from router.fitness import wants_json_object
 from router.pricing import Prices
-from router.problems import problem_of
+from router.problems import UnservedError, problem_of
 from router.recording import Recorder
+from router.rungs import KINDS
+from router.rungs.shelf import RungShelf
 
 HELD_HEADER = "x-modelbreeder-held"
 WEAK_HEADER = "x-modelbreeder-weak"
@@ -32,26 +36,12 @@ WEAK_HEADER = "x-modelbreeder-weak"
 
 @dataclass(frozen=True, slots=True)
 class LocalAnswer:
-    """What a specialist said, masked; `done` None where it was broken off."""
+    """What a specialist said, masked; `finish` in OpenAI's words, `confidence` None where it has none."""
 
     text: str
-    done: Done | None = None
-
-    @property
-    def usage(self) -> Usage | None:
-        """Token counts by the engine's own tokenizer."""
-        done = self.done
-        return Usage(done.prompt_tokens, done.completion_tokens, "tokenizer") if done else None
-
-    @property
-    def confidence(self) -> float | None:
-        """Mean token log-probability, None where nothing was decoded."""
-        return None if self.done is None or math.isnan(self.done.mean_logprob) else self.done.mean_logprob
-
-    @property
-    def finish(self) -> str:
-        """Why the answer ended, in OpenAI's words."""
-        return "length" if self.done and self.done.finish_reason is FinishReason.LENGTH else "stop"
+    usage: Usage | None = None
+    confidence: float | None = None
+    finish: str = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +49,7 @@ class LocalLane:
     """Where requests meet specialists."""
 
     engines: EnginePool
+    rungs: RungShelf
     recorder: Recorder
     prices: Prices
 
@@ -75,7 +66,7 @@ class LocalLane:
             if attempt.routed.incoming.request.stream and not is_held(attempt):
                 await self._live(attempt)
                 return ""
-            answer = await self._decode(attempt)
+            answer = await (self._look_up(attempt, escalates) if is_simple(attempt) else self._decode(attempt))
             return await self._judge(attempt, answer, escalates)
         except asyncio.CancelledError:
             await self._abandon(attempt)
@@ -88,15 +79,23 @@ class LocalLane:
         async with aclosing(self._pieces(attempt)) as answer:
             async for item in answer:
                 if isinstance(item, Done):
-                    return LocalAnswer("".join(pieces), item)
+                    return _decoded(pieces, item)
                 pieces.append(item.text)
         raise EngineError("the engine ended an answer without saying why; ask again")
 
+    async def _look_up(self, attempt: Attempt, escalates: bool) -> LocalAnswer:
+        """Ask a simple rung; the client's limit on tokens saves nothing here, so it cuts nothing off."""
+        specialist, body = attempt.specialist, attempt.routed.masked
+        answer = await self.rungs.answer(specialist, _prompt(attempt))
+        attempt.saw_token()
+        if math.isinf(answer.confidence) and not escalates:
+            raise UnservedError(f"{specialist.name} does not know this task, and no other model may take it; ask anew")
+        text = _stopped(answer.text, stop_texts(body))
+        usage = Usage(attempt.routed.envelope.estimated_tokens, estimate_tokens(text), "estimate")
+        return LocalAnswer(text, usage, None if math.isinf(answer.confidence) else answer.confidence)
+
     async def _pieces(self, attempt: Attempt) -> AsyncGenerator[Piece | Done, None]:
-        prompt, specialist = attempt.routed.prompt, attempt.specialist
-        if prompt is None:
-            raise EngineError("a specialist was asked something other than one turn of text")
-        body = attempt.routed.masked
+        prompt, specialist, body = _prompt(attempt), attempt.specialist, attempt.routed.masked
         limit = min(specialist.max_tokens, client_limit(body) or specialist.max_tokens)
         async with aclosing(self.engines.answer(specialist, prompt, limit, stop_texts(body))) as answer:
             async for item in answer:
@@ -147,7 +146,7 @@ class LocalLane:
             await attempt.wire.write(data_frame(problem_of(error).body))
             await self._end(attempt, Status.TRUNCATED, LocalAnswer("".join(said)), error=str(error))
             raise CutStreamError(str(error)) from error
-        answer = LocalAnswer("".join(said), done)
+        answer = _decoded(said, done)
         await self._end(attempt, Status.OK, answer)
         await self._finish(attempt, chunks, answer)
 
@@ -224,15 +223,22 @@ class LocalLane:
         )
 
 
+def is_simple(attempt: Attempt) -> bool:
+    """Say whether the specialist answers without an engine."""
+    return attempt.specialist.kind in KINDS
+
+
 def is_held(attempt: Attempt) -> bool:
     """Say whether an answer is held back until it is whole and judged."""
+    if is_simple(attempt):
+        return True
     return attempt.specialist.threshold > -math.inf or wants_json_object(attempt.routed.masked)
 
 
 def weakness_of(answer: LocalAnswer, specialist: Specialist, body: JsonObject) -> str:
     """Say why an answer is weak, empty where it is not: there is none, or it is cut off, unsure, or not as asked."""
     if not answer.text.strip():
-        return "the answer is empty"
+        return "no task like this was seen before" if specialist.kind is SpecialistKind.TABLE else "the answer is empty"
     limit = client_limit(body)
     if answer.finish == "length" and (limit is None or limit > specialist.max_tokens):
         return f"the answer ran into the specialist's limit of {specialist.max_tokens} tokens"
@@ -241,6 +247,27 @@ def weakness_of(answer: LocalAnswer, specialist: Specialist, body: JsonObject) -
         shown = "none" if confidence is None else f"{confidence:.3f}"
         return f"confidence {shown} is below the threshold {specialist.threshold:.3f}"
     return "" if not wants_json_object(body) or _is_object(answer.text) else "the answer is no JSON object"
+
+
+def _decoded(pieces: Sequence[str], done: Done) -> LocalAnswer:
+    """Return what an engine decoded, with token counts by its own tokenizer and the mean log-probability."""
+    return LocalAnswer(
+        text="".join(pieces),
+        usage=Usage(done.prompt_tokens, done.completion_tokens, "tokenizer"),
+        confidence=None if math.isnan(done.mean_logprob) else done.mean_logprob,
+        finish="length" if done.finish_reason is FinishReason.LENGTH else "stop",
+    )
+
+
+def _prompt(attempt: Attempt) -> Prompt:
+    if attempt.routed.prompt is None:
+        raise EngineError("a specialist was asked something other than one turn of text")
+    return attempt.routed.prompt
+
+
+def _stopped(text: str, stops: Sequence[str]) -> str:
+    """Return the text up to the first of the texts at which it is to end."""
+    return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
 
 
 def client_limit(body: JsonObject) -> int | None:

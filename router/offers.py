@@ -1,4 +1,4 @@
-"""What policy looks at: the task, the specialist and the cloud model that could serve it, what bars either. Pure."""
+"""What policy looks at: the task, the specialist, the general base and the cloud model that could serve it. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from registry.entities import Evaluation, Specialist, TaskEnvelope, Verdict
-from registry.settings import PolicySettings
+from registry.settings import Choice, PolicySettings
 from router.naming import Target
+
+PUBLIC = "public"
+"""The data class of a task of which nothing else was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,21 @@ class CloudOffer:
     target: Target
     private: bool = False
     usd_per_million_tokens: float | None = None
+    latency_ms: float | None = None
+    """Median time of its latest whole answers, None where too few are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseOffer:
+    """The general local base, a private upstream's model; `unfit` says why it cannot take this request."""
+
+    upstream: CloudOffer
+    unfit: str = ""
+
+    @property
+    def target(self) -> Target:
+        """The upstream's model that it is."""
+        return self.upstream.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +56,7 @@ class PolicyInput:
     now: datetime
     local: LocalOffer | None = None
     cloud: CloudOffer | None = None
+    base: BaseOffer | None = None
 
     @property
     def local_only(self) -> bool:
@@ -66,6 +85,68 @@ class PolicyInput:
             return f"no specialist is promoted for {self.envelope.workflow or 'this kind of task'}"
         now = self.now if fresh else None
         return self.local.unfit or standing(self.local, self.envelope, self.settings.minimum_margin, now)
+
+    @property
+    def uses_tools(self) -> bool:
+        """Whether the task may call tools, or is in the middle of doing so."""
+        return self.envelope.has_tools or self.envelope.in_tool_loop
+
+    @property
+    def prefers_base(self) -> bool:
+        """Whether the general base is the place for such a task: by its type, or because a tool loop prefers it."""
+        return self.uses_tools or self.envelope.task_type in self.settings.local_task_types
+
+    @property
+    def either_will_do(self) -> bool:
+        """Whether general base and cloud are both right for such a task."""
+        return self.envelope.task_type in self.settings.either_task_types and self.envelope.data_class == PUBLIC
+
+    def why_not_base(self) -> str:
+        """Say why the general base does not take this task, empty where it does."""
+        if self.base is None:
+            return "no general local base is configured"
+        # A tool loop keeps its lane however long it grows: it is judged by what it began with.
+        tokens = self.envelope.opening_tokens if self.envelope.in_tool_loop else self.envelope.estimated_tokens
+        if not self.base.unfit and tokens >= self.settings.max_local_tokens:
+            return f"about {tokens:,} tokens reach policy.max_local_tokens, {self.settings.max_local_tokens:,}"
+        listed = self.prefers_base or self.either_will_do
+        return self.base.unfit or ("" if listed else _why_not_type(self.envelope, self.settings))
+
+
+def _why_not_type(envelope: TaskEnvelope, settings: PolicySettings) -> str:
+    if envelope.task_type is None:
+        return "its task type is not clear"
+    if envelope.task_type in settings.either_task_types:
+        return f"of task type {envelope.task_type} it takes public data only, not {envelope.data_class!r}"
+    return f"task type {envelope.task_type} is not in policy.local_task_types"
+
+
+def choose(by: Choice, base: CloudOffer, cloud: CloudOffer) -> tuple[CloudOffer, str]:
+    """Return which of general base and cloud model serves a task that either will do, and why.
+
+    Args:
+        by: what decides; what is not measured decides nothing.
+        base: the general local base; without a price it costs nothing.
+        cloud: the cloud model; without a price nobody knows that it is cheaper.
+
+    """
+    if by == "best":
+        return cloud, f"nothing is measured of the quality of {base.target.name}, so {cloud.target.name} is best"
+    if by == "cheapest":
+        return _cheapest(base, cloud)
+    if base.latency_ms is None or cloud.latency_ms is None:
+        offer, why = _cheapest(base, cloud)
+        return offer, f"too few answers were timed lately to know the fastest, so the cheapest serves: {why}"
+    fast, slow = (base, cloud) if base.latency_ms <= cloud.latency_ms else (cloud, base)
+    return fast, f"{fast.target.name} is fastest, {fast.latency_ms:,.0f} ms against {slow.latency_ms:,.0f}"
+
+
+def _cheapest(base: CloudOffer, cloud: CloudOffer) -> tuple[CloudOffer, str]:
+    own, other = base.usd_per_million_tokens or 0.0, cloud.usd_per_million_tokens
+    if other is None:
+        return base, f"{base.target.name} costs ${own:g} per million tokens, and the cloud's price is not known"
+    cheap, low, high = (base, own, other) if own <= other else (cloud, other, own)
+    return cheap, f"{cheap.target.name} is cheapest, ${low:g} per million tokens against ${high:g}"
 
 
 def standing(offer: LocalOffer, envelope: TaskEnvelope, demanded: float, now: datetime | None) -> str:

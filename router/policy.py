@@ -1,7 +1,4 @@
-"""The default policy: an ordered list of small named rules, of which the first that matches decides. Pure.
-
-Rules 7 and 8 of the design, a general local base and a free choice between lanes, wait for a general local base.
-"""
+"""The default policy: an ordered list of small named rules, of which the first that matches decides. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +9,10 @@ from datetime import datetime
 from typing import TypeAlias
 
 from registry.entities import Candidate, Lane, RouteDecision
-from registry.settings import PolicySettings
+from registry.settings import EMBEDDED, PolicySettings
 from router.conditions import compile_rule
-from router.offers import CloudOffer, LocalOffer, PolicyInput
+from router.offers import BaseOffer, CloudOffer, LocalOffer, PolicyInput, choose
 
-EMBEDDED = "embedded"
 NOBODY = "none"
 HUMAN_REVIEW = "human_review"
 LOCAL_SUMMARY = "local_summary"
@@ -97,6 +93,14 @@ def _serve_local(given: PolicyInput, lane: Lane, reason: str, escalates: bool) -
     return Ruling(lane, reason + by_hand, EMBEDDED, given.local.specialist.name, fallback)
 
 
+def _serve_base(given: PolicyInput, lane: Lane, reason: str, escalates: bool) -> Ruling:
+    assert given.base is not None
+    target = given.base.target
+    # A client may name the base itself: it cannot stand in for itself.
+    may = escalates and not given.cloud_barred and given.cloud_name != target.name
+    return Ruling(lane, reason, target.upstream, target.name, given.cloud_name if may else HUMAN_REVIEW)
+
+
 def _serve_cloud(given: PolicyInput, reason: str, falls_back: bool = True) -> Ruling:
     assert given.cloud is not None
     stand_in = given.local.specialist.name if given.local and not given.why_not_local() else LOCAL_SUMMARY
@@ -110,9 +114,12 @@ def _stay(given: PolicyInput, lane: Lane, reason: str) -> Ruling:
         target = given.cloud.target
         return Ruling(Lane.LOCAL_PRIVATE, reason, target.upstream, target.name, HUMAN_REVIEW)
     why_not = given.why_not_local()
-    if why_not:
-        return Ruling(Lane.NO_OP, f"{reason}, and {why_not}", fallback=HUMAN_REVIEW)
-    return _serve_local(given, lane, reason, escalates=False)
+    if not why_not:
+        return _serve_local(given, lane, reason, escalates=False)
+    if given.base is None or given.base.unfit:
+        base = f", nor can the general base serve: {given.base.unfit}" if given.base else ""
+        return Ruling(Lane.NO_OP, f"{reason}, and {why_not}{base}", fallback=HUMAN_REVIEW)
+    return _serve_base(given, lane, f"{reason}, {why_not}, and the general base can serve it", escalates=False)
 
 
 def _local_only(given: PolicyInput) -> Ruling | None:
@@ -184,12 +191,37 @@ def _champion(given: PolicyInput) -> Ruling | None:
     return _serve_local(given, Lane.LOCAL_FAST, reason, escalates=True)
 
 
+def _general_local(given: PolicyInput) -> Ruling | None:
+    if given.base is None or not given.prefers_base or given.why_not_base():
+        return None
+    kind, tokens = given.envelope.task_type, given.envelope.estimated_tokens
+    why = "the general base is able to call tools" if given.uses_tools else f"task type {kind} is listed as local"
+    return _serve_base(given, Lane.LOCAL_FAST, f"{why}, about {tokens:,} tokens", escalates=True)
+
+
+def _either_lane(given: PolicyInput) -> Ruling | None:
+    if given.base is None or not given.either_will_do or given.why_not_base():
+        return None
+    either = f"either lane will do for task type {given.envelope.task_type}"
+    if given.cloud is None or given.cloud_barred:
+        return _serve_base(given, Lane.LOCAL_FAST, f"{either}, and {given.cloud_barred}", escalates=False)
+    chosen, why = choose(given.settings.choose, given.base.upstream, given.cloud)
+    if chosen is given.cloud:
+        return _serve_cloud(given, f"{either}, and {why}")
+    return _serve_base(given, Lane.LOCAL_FAST, f"{either}, and {why}", escalates=True)
+
+
 def _escalation(given: PolicyInput) -> Ruling | None:
-    return None if given.cloud_barred else _serve_cloud(given, given.why_not_local(fresh=True))
+    return None if given.cloud_barred else _serve_cloud(given, _why_not_here(given))
+
+
+def _why_not_here(given: PolicyInput) -> str:
+    base = f", and the general base does not take it: {given.why_not_base()}" if given.base else ""
+    return given.why_not_local(fresh=True) + base
 
 
 def _refused(given: PolicyInput) -> Ruling:
-    reason = f"{given.why_not_local(fresh=True)}, and {given.cloud_barred}"
+    reason = f"{_why_not_here(given)}, and {given.cloud_barred}"
     forbidden = given.cloud is not None and not given.envelope.allows_escalation
     return Ruling(Lane.NO_OP, reason, fallback=HUMAN_REVIEW, forbidden=forbidden)
 
@@ -200,6 +232,8 @@ _LAST_RULES = (
     Rule("many-changed-files", _many_changed_files),
     Rule("retried", _retried),
     Rule("champion", _champion),
+    Rule("general-local", _general_local),
+    Rule("either-lane", _either_lane),
     Rule("escalation", _escalation),
     Rule("refused", _refused),
 )
@@ -213,7 +247,9 @@ def _candidates(rule: Rule, ruling: Ruling, given: PolicyInput) -> tuple[Candida
         else []
     )
     cloud = [_cloud_candidate(given.cloud, ruling, given.cloud_barred or lost)] if given.cloud else []
-    return (*local, *cloud)
+    apart = given.base is not None and given.base.target.name != given.cloud_name
+    base = [_base_candidate(given.base, ruling, given.why_not_base() or lost)] if given.base and apart else []
+    return (*local, *base, *cloud)
 
 
 def _local_candidate(offer: LocalOffer, ruling: Ruling, why_not: str, now: datetime) -> Candidate:
@@ -226,6 +262,16 @@ def _local_candidate(offer: LocalOffer, ruling: Ruling, why_not: str, now: datet
         age_days=round((now - evaluation.at_utc).total_seconds() / 86_400, 3) if evaluation else None,
         usd_per_million_tokens=0.0,
         why_not="" if ruling.model == offer.specialist.name else why_not,
+    )
+
+
+def _base_candidate(offer: BaseOffer, ruling: Ruling, why_not: str) -> Candidate:
+    chosen = ruling.model == offer.target.name
+    return Candidate(
+        model=offer.target.name,
+        lane=ruling.lane if chosen else Lane.LOCAL_FAST,
+        usd_per_million_tokens=offer.upstream.usd_per_million_tokens,
+        why_not="" if chosen else why_not,
     )
 
 

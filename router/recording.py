@@ -1,13 +1,25 @@
-"""Makes events durable: submits to the ledger's writer thread and waits for the commit without blocking the loop."""
+"""Makes events durable: submits to the ledger's writer thread and waits for the commit without blocking the loop.
+
+What outcomes tell of latency is remembered on their way; the memory ends with the process.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict, deque
 from concurrent.futures import Future
+from datetime import datetime, timedelta
+from statistics import median
 from typing import Protocol
 
-from registry.entities import Event, EvidenceNote, EvidenceType, Json
+from registry.entities import Event, EvidenceNote, EvidenceType, Json, Outcome, Status
 from registry.ids import Clock
+
+RECENT = timedelta(hours=1)
+"""How long a time counts: a lane that was slow once, and is not asked since, gets another chance."""
+_TIMES_HELD = 32
+_TIMES_NEEDED = 3
+_MODELS_HELD = 256
 
 
 class EventWriter(Protocol):
@@ -18,10 +30,32 @@ class EventWriter(Protocol):
         ...
 
 
+class Latencies:
+    """How long the latest whole answers of each model took; bounded, since clients name models."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, deque[tuple[datetime, float]]] = OrderedDict()
+
+    def note(self, outcome: Outcome) -> None:
+        """Remember the time of a whole answer; what failed says nothing of speed."""
+        if outcome.status is not Status.OK or outcome.latency_ms is None:
+            return
+        self._held.setdefault(outcome.model, deque(maxlen=_TIMES_HELD)).append((outcome.at_utc, outcome.latency_ms))
+        self._held.move_to_end(outcome.model)
+        if len(self._held) > _MODELS_HELD:
+            self._held.popitem(last=False)
+
+    def median_ms(self, model: str, now: datetime) -> float | None:
+        """Return the median of a model's recent times in milliseconds, None where there are fewer than three."""
+        recent = [latency_ms for at, latency_ms in self._held.get(model, ()) if now - at < RECENT]
+        return median(recent) if len(recent) >= _TIMES_NEEDED else None
+
+
 class Recorder:
     """Records the events of interactions, in the order in which they are given."""
 
     def __init__(self, writer: EventWriter, clock: Clock) -> None:
+        self.latencies = Latencies()
         self._writer = writer
         self._clock = clock
 
@@ -33,6 +67,9 @@ class Recorder:
 
         """
         await asyncio.shield(asyncio.wrap_future(self._writer.submit(*events)))
+        for event in events:
+            if isinstance(event, Outcome):
+                self.latencies.note(event)
 
     def note(self, interaction_id: str, kind: EvidenceType, detail: Json) -> EvidenceNote:
         """Return a note of why an interaction matters to breeding."""

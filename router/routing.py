@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
@@ -12,14 +12,15 @@ from registry.settings import Settings
 from router.chat import JsonObject
 from router.envelope import envelope_of
 from router.exchange import Incoming
-from router.fitness import unfit
+from router.fitness import needs_engine, unfit, unfit_for_base
 from router.hints import Hints
 from router.matching import match_workflow
-from router.naming import Place, read_place
-from router.offers import CloudOffer, LocalOffer, PolicyInput
+from router.naming import Place, Target, read_place
+from router.offers import BaseOffer, CloudOffer, LocalOffer, PolicyInput
 from router.policy import Route, Rules, compile_policy, decide, digest_of
 from router.pricing import Prices
 from router.problems import InvalidRequestError
+from router.recording import Latencies
 from router.redaction.redactor import Redaction, Redactor
 from router.standings import Registry
 
@@ -38,12 +39,26 @@ class Routed:
     envelope: TaskEnvelope
     local: LocalOffer | None
     cloud: CloudOffer | None
+    """The upstream's model that it is for, or escalates to."""
     route: Route
+    base: BaseOffer | None = None
+    spared: CloudOffer | None = None
+    """The cloud model whose work the general base does; None unless it is aimed at the base."""
 
     @property
     def decision(self) -> RouteDecision:
         """What policy decided."""
         return self.route.decision
+
+    @property
+    def chose_base(self) -> bool:
+        """Whether policy decided for the general local base."""
+        local = self.decision.lane in (Lane.LOCAL_FAST, Lane.LOCAL_PRIVATE)
+        return local and self.base is not None and self.decision.selected_model_or_stack == self.base.target.name
+
+    def aimed_at_base(self) -> Routed:
+        """Return it with the general base in the cloud model's place: both are asked in the same way."""
+        return self if self.base is None else replace(self, cloud=self.base.upstream, spared=self.cloud)
 
     @property
     def masked(self) -> JsonObject:
@@ -60,13 +75,20 @@ class Router:
     """Decides where requests go; one per process."""
 
     def __init__(
-        self, settings: Settings, redactor: Redactor, registry: Registry, prices: Prices, engine_missing: str = ""
+        self,
+        settings: Settings,
+        redactor: Redactor,
+        registry: Registry,
+        prices: Prices,
+        latencies: Latencies,
+        engine_missing: str = "",
     ) -> None:
         """Compile the policy; `engine_missing` says why no local engine can run, empty where one can."""
         self._settings = settings
         self._redactor = redactor
         self._registry = registry
         self._prices = prices
+        self._latencies = latencies
         self._engine_missing = engine_missing
         self._rules: Rules = compile_policy(settings.policy)
         self._digest = digest_of(settings.policy)
@@ -102,9 +124,10 @@ class Router:
         )
         local = self._local_offer(masked, prompt, place, standings.champions.get(match.workflow or ""))
         cloud = self._cloud_offer(place, now)
-        given = PolicyInput(envelope, self._settings.policy, now, local, cloud)
+        base = self._base_offer(masked, envelope, place, now)
+        given = PolicyInput(envelope, self._settings.policy, now, local, cloud, base)
         route = decide(self._rules, given, self._digest)
-        return Routed(incoming, interaction_id, now, redaction, prompt, envelope, local, cloud, route)
+        return Routed(incoming, interaction_id, now, redaction, prompt, envelope, local, cloud, route, base)
 
     def _place(self, incoming: Incoming) -> Place:
         policy, upstreams = self._settings.policy, self._settings.upstreams
@@ -123,14 +146,28 @@ class Router:
         if offer is None:
             return None
         context = self._settings.local.context
-        why_not = self._engine_missing or unfit(masked, prompt, offer.specialist, context)
+        missing = self._engine_missing if needs_engine(offer.specialist) else ""
+        why_not = missing or unfit(masked, prompt, offer.specialist, context)
         return LocalOffer(offer.specialist, offer.evaluation, offer.by_hand, why_not)
 
     def _cloud_offer(self, place: Place, now: datetime) -> CloudOffer | None:
         if place.target is None:
             return None
         private = self._settings.upstreams[place.target.upstream].trust == "private"
-        return CloudOffer(place.target, private, self._prices.blended(place.target, now))
+        price, latency_ms = self._prices.blended(place.target, now), self._latencies.median_ms(place.target.name, now)
+        return CloudOffer(place.target, private, price, latency_ms)
+
+    def _base_offer(self, masked: JsonObject, envelope: TaskEnvelope, place: Place, now: datetime) -> BaseOffer | None:
+        name = self._settings.local.general_upstream
+        if name is None:
+            return None
+        upstream, target = self._settings.upstreams[name], Target(name, self._settings.local.base)
+        # The public list has no prices of private servers, so it is not read for them.
+        priced = upstream.usd_per_million_input is not None
+        price = self._prices.blended(target, now) if priced else 0.0
+        offer = CloudOffer(target, True, price, self._latencies.median_ms(target.name, now))
+        named = f"the client asked for {envelope.requested_model!r}" if place.workflow else ""
+        return BaseOffer(offer, named or unfit_for_base(masked, envelope, upstream))
 
 
 def _check_agreement(place: Place, hints: Hints) -> None:

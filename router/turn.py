@@ -23,13 +23,14 @@ from registry.errors import (
     UpstreamError,
 )
 from registry.ids import Clock, NewId
+from registry.settings import EMBEDDED
 from router.attempts import Attempt, headers_of, intent_of
 from router.cloud_lane import CloudLane
 from router.exchange import CutStreamError, Incoming, TurnError, Wire
 from router.local_lane import LocalLane
 from router.masker_memory import MaskerMemory
 from router.naming import Target
-from router.policy import EMBEDDED, HUMAN_REVIEW
+from router.policy import HUMAN_REVIEW
 from router.problems import UnservedError
 from router.recording import Recorder
 from router.routing import Routed, Router
@@ -65,12 +66,15 @@ class Turns:
         """
         routed = await self._route(incoming)
         self.memory.remember(routed.interaction_id, routed.redaction.masker)
-        attempt = self._attempt(routed, routed.decision, routed.interaction_id, wire)
+        aimed = routed.aimed_at_base() if routed.chose_base else routed
+        attempt = self._attempt(aimed, routed.decision, routed.interaction_id, wire)
         try:
             if routed.decision.lane is Lane.NO_OP:
                 await self._refuse(attempt)
             elif routed.decision.selected_runtime == EMBEDDED:
                 await self._local_first(attempt)
+            elif routed.chose_base:
+                await self._base_first(attempt, routed)
             else:
                 await self._cloud_first(attempt)
         except (CutStreamError, TurnError):
@@ -93,7 +97,11 @@ class Turns:
     ) -> Attempt:
         intent = intent_of(routed, decision, interaction_id, self.clock(), self.purpose, parent_id=parent_id)
         now_s = self.monotonic()
-        return Attempt(routed, intent, (), wire, self.monotonic, self.clock, started_s=now_s, arrived_s=now_s)
+        attempt = Attempt(routed, intent, (), wire, self.monotonic, self.clock, started_s=now_s, arrived_s=now_s)
+        if routed.spared is not None:
+            spared = routed.spared.target
+            attempt.spared = lambda usage: self.cloud.prices.cost(spared, usage, intent.at_utc)
+        return attempt
 
     async def _refuse(self, attempt: Attempt) -> None:
         decision = attempt.routed.decision
@@ -111,6 +119,23 @@ class Turns:
         detail: Json = {"parent": attempt.id, "specialist": attempt.specialist.name, "why": why}
         child = self._child(attempt, _escalated(decision, attempt.target, rule, why), EvidenceType.ESCALATION, detail)
         await self._serve_child(child, self.cloud.serve(child))
+
+    async def _base_first(self, attempt: Attempt, routed: Routed) -> None:
+        """Ask the general base; what it fails to answer goes on to the cloud, where the decision says so."""
+        decision, cloud = routed.decision, routed.cloud
+        try:
+            await self.cloud.serve(attempt)
+        except (UpstreamError, ConfigError) as error:
+            if cloud is None or decision.fallback_target != cloud.target.name:
+                raise
+            # The base saw the real values, and its complaint may quote them.
+            why = attempt.mask_error(str(error))
+            detail: Json = {"parent": attempt.id, "model": decision.selected_model_or_stack, "why": why}
+            sent_on = _escalated(decision, cloud.target, LOCAL_FAILED_RULE, why)
+            child = self._child(attempt, sent_on, EvidenceType.ESCALATION, detail, routed)
+            failure = self.recorder.note(attempt.id, EvidenceType.FALLBACK, {"error": why})
+            child.notes = (failure, *child.notes)
+            await self._serve_child(child, self.cloud.serve(child))
 
     async def _cloud_first(self, attempt: Attempt) -> None:
         decision = attempt.routed.decision
@@ -136,8 +161,15 @@ class Turns:
         except ModelBreederError as error:
             raise TurnError(error, child.headers) from error
 
-    def _child(self, attempt: Attempt, decision: RouteDecision, kind: EvidenceType, detail: Json) -> Attempt:
-        child = self._attempt(attempt.routed, decision, self.new_id(), attempt.wire, parent_id=attempt.id)
+    def _child(
+        self,
+        attempt: Attempt,
+        decision: RouteDecision,
+        kind: EvidenceType,
+        detail: Json,
+        routed: Routed | None = None,
+    ) -> Attempt:
+        child = self._attempt(routed or attempt.routed, decision, self.new_id(), attempt.wire, parent_id=attempt.id)
         child.arrived_s = attempt.arrived_s
         child.notes = (self.recorder.note(child.id, kind, detail),)
         self.memory.remember(child.id, attempt.routed.redaction.masker)
@@ -182,4 +214,4 @@ def _escalated(decision: RouteDecision, target: Target, rule: str, why: str) -> 
 
 
 def _judged(candidate: Candidate, target: Target, why: str) -> Candidate:
-    return replace(candidate, why_not="" if candidate.model == target.name else why)
+    return replace(candidate, why_not="" if candidate.model == target.name else candidate.why_not or why)

@@ -30,13 +30,15 @@ class Admission:
         """Admit an answer.
 
         Raises:
-            EngineRequestError: the template refuses the messages, or prompt and answer exceed the context.
+            EngineRequestError: the template refuses the messages, prompt and answer exceed the context, or the grammar
+                does not parse.
             EngineFileError: the adapter does not fit the base.
         """
         adapter = self._adapter(body.adapter)
         prompt = self._prompt([message.message() for message in body.messages])
         self._check_room(len(prompt), body.max_tokens)
-        return DecodeTask(tuple(prompt), adapter, body.max_tokens, body.temperature, body.stop, body.seed)
+        grammar = self._llama.grammar(body.grammar) if body.grammar else None
+        return DecodeTask(tuple(prompt), adapter, body.max_tokens, body.temperature, body.stop, body.seed, grammar)
 
     def logits(self, body: LogitsBody) -> tuple[tuple[int, ...], AdapterFile | None]:
         """Admit a sequence of token ids; raises as `generate` does."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from registry.errors import EngineError
+from router.engine.grammar import Grammar
 from router.engine.llama import BATCH, DecodeAbortedError, Llama, Logits
 from router.engine.protocol import Done, FinishReason, Piece
 from router.engine.text import TextAssembler
@@ -25,7 +26,10 @@ class AdapterFile:
 
 @dataclass(frozen=True, slots=True)
 class DecodeTask:
-    """An admitted request: prompt and answer fit the context, every token id is in the vocabulary."""
+    """An admitted request: prompt and answer fit the context, every token id is in the vocabulary.
+
+    A task is decoded once: its grammar moves on with the answer.
+    """
 
     prompt: tuple[int, ...]
     adapter: AdapterFile | None
@@ -33,6 +37,7 @@ class DecodeTask:
     temperature: float
     stop: tuple[str, ...]
     seed: int
+    grammar: Grammar | None = None
 
 
 class Decoder:
@@ -76,9 +81,11 @@ class Decoder:
             raise DecodeAbortedError
         logits = self._read(task, cancelled)
         while True:
-            token, logprob = choose(logits, task.temperature, rng)
+            token, logprob = choose(logits, task.temperature, rng, task.grammar)
             tally.add(logprob)
             ended = self._llama.is_end(token)
+            if task.grammar and not ended:
+                task.grammar.accept(token)
             last = ended or tally.count == task.max_tokens
             yield Piece(text.feed(b"" if ended else self._llama.piece(token), last=last), logprob)
             if ended or text.stopped:
@@ -136,16 +143,23 @@ class _Tally:
         return Done(self.reason, prompt_tokens, self.count, mean)
 
 
-def choose(logits: Logits, temperature: float, rng: np.random.Generator) -> tuple[int, float]:
-    """Pick a token (greedy at temperature 0, else Gumbel-max); return it and its log-probability at temperature 1.
+def choose(
+    logits: Logits, temperature: float, rng: np.random.Generator, grammar: Grammar | None = None
+) -> tuple[int, float]:
+    """Pick a token (greedy at temperature 0, else Gumbel-max) among those that the grammar allows.
+
+    Return it and its log-probability at temperature 1 among all tokens, as if there were no grammar.
 
     Raises:
-        EngineError: the logits are not finite.
+        EngineError: the logits are not finite, or the grammar allows no token.
     """
     token = int(logits.argmax())
-    shifted = logits - logits[token]
+    shifted = scores = logits - logits[token]
     if temperature > 0:
-        token = int((shifted / temperature + rng.gumbel(size=shifted.size)).argmax())
+        scores = shifted / temperature + rng.gumbel(size=shifted.size)
+        token = int(scores.argmax())
+    if grammar is not None:
+        token = grammar.best(scores, token)
     logprob = float(shifted[token] - np.log(np.exp(shifted).sum()))
     if not isfinite(logprob):
         raise EngineError("the model gave logits that are not finite numbers; its file or adapter is broken")

@@ -1,7 +1,7 @@
 """llama.cpp through llama-cpp-python's low-level bindings: one base, one context, one sequence.
 
 Every argument is checked by the callers in `admission` and `fit` first: a failed GGML_ASSERT ends the process. Not
-thread-safe but for `tokenize` and `piece`, which only read the vocabulary.
+thread-safe but for `tokenize`, `piece` and `grammar`, which only read the vocabulary.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
 from registry.errors import EngineError
+from router.engine.grammar import Grammar
 from router.engine.protocol import EngineFileError
 
 Logits: TypeAlias = NDArray[np.float32]
@@ -121,6 +122,10 @@ class Llama:
             if size >= 0:
                 return buffer.raw[:size]
             room = -size
+
+    def grammar(self, text: str) -> Grammar:
+        """Return a grammar at its start; raises as `Grammar` does."""
+        return Grammar(self._vocabulary, text, lambda token: self.is_end(token) or bool(self.piece(token)))
 
     def load_adapter(self, key: str, path: Path) -> None:
         """Attach the adapter known as `key`, loading it on first use. The memory must be cleared after.

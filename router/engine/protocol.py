@@ -12,6 +12,10 @@ from typing_extensions import override
 
 from registry.errors import ArtifactError, EngineError
 
+MAX_GRAMMAR_CHARS = 1 << 17
+MAX_GRAMMAR_RULES = 4000
+"""llama.cpp's parser recurses: it was seen to overflow its stack at 100,000 rules or brackets, not at 5,000."""
+
 
 class RefusalKind(StrEnum):
     """Why the engine did not start on a request."""
@@ -20,6 +24,7 @@ class RefusalKind(StrEnum):
     CONTEXT = "context_overflow"
     TEMPLATE = "chat_template"
     ADAPTER = "adapter_unfit"
+    GRAMMAR = "grammar"
 
 
 class EngineRequestError(EngineError):
@@ -58,7 +63,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """One answer to decode; temperature 0 is greedy, `adapter` None is the bare base."""
+    """One answer to decode; temperature 0 is greedy, `adapter` None is the bare base.
+
+    `grammar` is GBNF with a rule `root` that the whole answer follows, unless a stop text or `max_tokens` cuts it;
+    empty leaves the answer free.
+    """
 
     messages: tuple[Message, ...]
     max_tokens: int
@@ -66,6 +75,7 @@ class GenerateRequest:
     temperature: float = 0.0
     stop: tuple[str, ...] = ()
     seed: int = 0
+    grammar: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,8 @@ class Piece:
 class Done:
     """The end of an answer. Counts and mean cover every decoded token, the one that ends the answer included.
 
-    `mean_logprob` is NaN where no token was decoded. Log-probabilities are the model's own, before temperature.
+    `mean_logprob` is NaN where no token was decoded. Log-probabilities are the model's own, before temperature and
+    grammar: an answer that the grammar forced on a model that wanted another one is a weak answer.
     """
 
     finish_reason: FinishReason

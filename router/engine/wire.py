@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from registry.errors import EngineError
-from router.engine.protocol import Done, FinishReason, GenerateRequest, Message, Piece
+from router.engine.protocol import MAX_GRAMMAR_CHARS, Done, FinishReason, GenerateRequest, Message, Piece
 
 _Stop = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -39,6 +39,7 @@ class GenerateBody(_Body):
     temperature: float = Field(0.0, ge=0, le=100, allow_inf_nan=False)
     stop: tuple[_Stop, ...] = Field((), max_length=16)
     seed: int = Field(0, ge=0, lt=2**64)
+    grammar: str = Field("", max_length=MAX_GRAMMAR_CHARS)
 
 
 class TokenizeBody(_Body):
@@ -66,6 +67,7 @@ def encode_request(request: GenerateRequest) -> bytes:
             "temperature": request.temperature,
             "stop": request.stop,
             "seed": request.seed,
+            "grammar": request.grammar,
         }
     )
 

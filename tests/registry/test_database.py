@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pysqlite3
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 import registry.migrations
+from registry.catalog import Catalog
 from registry.database import Database, Durability, open_database
 from registry.errors import ConfigError, LedgerError
 from registry.ids import new_id
 from registry.ledger import Ledger
 from registry.migrations import HEAD, REVISIONS
 from registry.tables import metadata
-from tests.registry.making import fresh_database, intent
+from tests.registry.making import at, fresh_database, intent
 
 
 def test_a_new_file_and_its_folder_and_journals_are_private(tmp_path):
@@ -73,6 +76,42 @@ def test_the_known_revisions_are_those_on_disk():
     assert on_disk[::-1] == list(REVISIONS)
 
 
+def test_a_database_of_the_first_version_keeps_its_specialists_and_gives_them_no_grammar(tmp_path):
+    file = tmp_path / "ledger.db"
+    _make_version(file, "0001")
+    _run(
+        file,
+        "INSERT INTO workflows VALUES ('commit-type', '[]', 'exact', '2026-11-21T12:00:00.000000Z')",
+        "INSERT INTO specialists (name, workflow, version, kind, base_sha256, examples, trim, threshold, max_tokens,"
+        " generation, parents, recipe_digest, dataset_digest, template_digest, quantization, created_at_utc) VALUES"
+        " ('commit-type@1', 'commit-type', 1, 'lora', 'b', '[]', '{}', -0.5, 8, 0, '[]', '', '', '', '',"
+        " '2026-11-21T12:00:00.000000Z')",
+    )
+
+    database = open_database(file)
+    catalog = Catalog(database)
+    old = catalog.specialist("commit-type@1")
+    assert (old.grammar, old.threshold, old.created_at_utc) == ("", -0.5, at(0))
+    new = replace(old, version=2, grammar='# one of 2 labels\nroot ::= "fix" | "feat"')
+    catalog.add_specialist(new)
+    assert catalog.specialists("commit-type") == [old, new]
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    database.close()
+    assert _tables(tmp_path / f"ledger.db.before-{HEAD}-0001") >= {"specialists"}
+
+
+def _make_version(file: Path, revision: str) -> None:
+    """Make a database as an earlier version of the project left it."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(registry.migrations.__file__).parent))
+    engine = create_engine(f"sqlite+pysqlite:///{file}", module=pysqlite3)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
 def test_opening_at_head_does_not_import_alembic(tmp_path):
     fresh_database(tmp_path).close()
     code = (
@@ -118,7 +157,7 @@ def test_several_processes_may_open_a_new_database_at_once(tmp_path):
 def test_a_database_of_a_newer_version_is_refused(database):
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(ConfigError, match=r"schema 9999.*up to 0001.*newer version"):
+    with pytest.raises(ConfigError, match=rf"schema 9999.*up to {HEAD}.*newer version"):
         open_database(database.file)
 
 

@@ -19,6 +19,8 @@ when = { estimated_tokens = "> 9000" }
 lane = "cloud_escalation"
 """
 
+MINE = "[upstreams.mine]\nbase_url = 'http://127.0.0.1:1/v1'\ntrust = 'private'"
+
 
 def load(folder: Path, text: str):
     file = folder / "modelbreeder.toml"
@@ -44,6 +46,16 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     assert load(tmp_path, "[daemon]\nport = 1").daemon.port == 9999
 
 
+def test_the_base_is_bred_from_with_the_embedded_engine_and_asked_with_a_private_upstream(tmp_path: Path):
+    embedded = load(tmp_path, "[local]\nbase = 'org/model'").local
+    general = load(tmp_path, f"[local]\nruntime = 'mine'\nbase = 'qwen3:8b'\n{MINE}\ncontext = 8192\ntools = true")
+
+    assert (embedded.general_upstream, embedded.breeding_base) == (None, "org/model")
+    assert (general.local.general_upstream, general.local.base) == ("mine", "qwen3:8b")
+    assert general.local.breeding_base == "seedling"
+    assert (general.upstreams["mine"].context, general.upstreams["mine"].tools) == (8192, True)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -58,6 +70,26 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("[daemon]\nport = 'x'", "daemon.port: Input should be a valid integer"),
         ("[policy]\ncloud = 'a/b'", "policy.cloud 'a/b' must be UPSTREAM/MODEL; upstreams: none are configured"),
         ("[policy\n", "is not valid TOML"),
+        ("[policy]\nlocal_task_types = ['sumarize']", "policy.local_task_types.0: Input should be 'plan', 'review'"),
+        ("[policy]\neither_task_types = ['sumarize']", "(value: 'sumarize'); did you mean 'summarize'?"),
+        ("[policy]\nchoose = 'cheepest'", "did you mean 'cheapest'?"),
+        ("[policy]\nmax_local_tokens = 0", "policy.max_local_tokens: Input should be greater than or equal to 1"),
+        (
+            "[local]\nruntime = 'olama'\nbase = 'q'\n" + MINE,
+            "local.runtime 'olama' is no upstream; write 'embedded' or one whose trust is private: mine",
+        ),
+        (
+            "[local]\nruntime = 'a'\nbase = 'q'\n[upstreams.a]\nbase_url = 'x'",
+            "local.runtime 'a' is no private upstream; write 'embedded' or one whose trust is private: none",
+        ),
+        ("[local]\nruntime = 'mine'\n" + MINE, "local.base 'seedling' must be a model of upstream 'mine'"),
+        (
+            "[local]\nruntime = 'mine'\nbase = 'q'\n" + MINE + "\nmodels = ['r', 's']",
+            "local.base 'q' must be a model of upstream 'mine'; listed are r, s",
+        ),
+        ("[local]\nruntime = 'mine'\nbase = 'gpt-oss:120b-cloud'\n" + MINE, "is run by Ollama's cloud"),
+        ("[local]\nruntime = 'mine'\nbase = 'glm-4.6:cloud'\n" + MINE, "is run by Ollama's cloud"),
+        ("[upstreams.embedded]\nbase_url = 'x'", "upstreams.embedded has the name of the embedded engine"),
     ],
 )
 def test_a_wrong_file_is_one_line_that_names_key_and_next_step(tmp_path: Path, text: str, told: str):

@@ -55,6 +55,13 @@ def test_an_unknown_feature_is_an_error_that_lists_the_known_ones() -> None:
         holds({"changed_fles": "> 8"})
 
 
+def test_a_task_type_is_compared_and_a_misspelt_one_is_an_error_that_names_the_near_one() -> None:
+    assert holds({"task_type": "plan"}, task_type="plan")
+    assert holds({"task_type": "!= plan"}, task_type=None)
+    with pytest.raises(ConfigError, match="'sumarize', which there is not; did you mean 'summarize'"):
+        holds({"task_type": "== sumarize"})
+
+
 def test_a_comparison_with_a_word_is_an_error() -> None:
     with pytest.raises(ConfigError, match="'many'"):
         holds({"changed_files": "> many"})

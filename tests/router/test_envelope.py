@@ -71,5 +71,27 @@ def test_a_lane_hint_narrows_the_place_of_the_model_name() -> None:
     assert described(user("x"), Hints(lane=Lane.NO_OP), Place(None, Lane.CLOUD_ESCALATION)).requested_lane is Lane.NO_OP
 
 
+def test_the_task_type_is_of_the_last_user_text_or_the_system_text() -> None:
+    system = {"role": "system", "content": [{"type": "text", "text": "You translate."}]}
+    turns = [{"role": "user", "content": "Plan it."}, {"role": "assistant", "content": "1."}]
+
+    assert described({"messages": [*turns, {"role": "user", "content": "Summarize this."}]}).task_type == "summarize"
+    assert described({"messages": [system, {"role": "user", "content": "hello"}]}).task_type == "translate"
+    assert described({"messages": [system, *turns]}).task_type is None
+    assert described({"messages": turns}).task_type == "plan"
+    assert described({"messages": [{"role": "assistant", "content": "x"}]}).task_type is None
+
+
+def test_a_tool_loop_knows_what_it_began_with() -> None:
+    began = [{"role": "system", "content": "a" * 40}, {"role": "user", "content": "b" * 40}]
+    calls = [{"role": "assistant", "content": "c" * 4000}, {"role": "tool", "content": "d" * 4000}]
+    first, later = described({"messages": began}), described({"messages": [*began, *calls]})
+    headless = described({"messages": calls})
+
+    assert first.opening_tokens == first.estimated_tokens == later.opening_tokens
+    assert later.estimated_tokens > 2000
+    assert headless.opening_tokens == headless.estimated_tokens
+
+
 def test_tokens_are_estimated_over_all_text() -> None:
     assert estimate_tokens(["abcd", {"k": "efghi"}, 7, None]) == 3

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from registry.entities import PromptTrim, SpecialistKind
-from registry.prompting import Prompt, prompt_of
-from router.fitness import unfit, wants_json_object
-from tests.router.making import specialist, task
+from registry.prompting import prompt_of
+from registry.settings import UpstreamSettings
+from router.fitness import unfit, unfit_for_base, wants_json_object
+from tests.router.making import envelope, specialist, task
 
 TRIMMED = specialist(trim=PromptTrim(prefix="Classify this commit.\n"))
 
@@ -52,10 +53,46 @@ def test_a_prompt_that_fills_the_context_does_not_fit() -> None:
     assert "tokens" in why(task("Classify this commit.\n" + "word " * 2000), context=1024)
 
 
-def test_kinds_that_the_engine_does_not_decode_do_not_fit() -> None:
-    assert "linear" in unfit(task(), Prompt("", "x"), specialist(kind=SpecialistKind.LINEAR), 2048)
+@pytest.mark.parametrize("kind", [SpecialistKind.TABLE, SpecialistKind.LINEAR])
+def test_a_simple_rung_asks_for_the_constant_part_but_for_no_context(kind: SpecialistKind) -> None:
+    served = specialist(kind=kind, trim=TRIMMED.trim)
+
+    assert why(task("Classify this commit.\n" + "word " * 2000), context=1024, served=served) == ""
+    assert "constant part" in why(task("Something else"), served=served)
+    assert "tools" in why(task(tools=[{"type": "function"}]), served=served)
 
 
 def test_a_json_object_is_recognised_as_wanted() -> None:
     assert wants_json_object({"response_format": {"type": "json_object"}})
     assert not wants_json_object({"response_format": None})
+
+
+def why_not_base(body: dict[str, Any], features: dict[str, Any], **upstream: Any) -> str:
+    asked = UpstreamSettings(base_url="http://127.0.0.1:9/v1", trust="private", **upstream)
+    return unfit_for_base(body, envelope(**features), asked)
+
+
+def test_a_general_base_takes_text_inside_its_context() -> None:
+    assert why_not_base(task(n=2, logprobs=True), {"estimated_tokens": 10**6}) == ""
+    assert why_not_base(task(), {"estimated_tokens": 999}, context=1000) == ""
+    assert why_not_base(task(), {"estimated_tokens": 1000}, context=1000) == (
+        "it has about 1,000 tokens, the context has 1,000"
+    )
+
+
+def test_tools_count_into_the_context_of_a_general_base() -> None:
+    tools = task(tools=[{"type": "function", "function": {"name": "f", "description": "d" * 4000}}])
+
+    assert why_not_base(tools, {"estimated_tokens": 10, "has_tools": True}, tools=True, context=2000) == ""
+    assert "context" in why_not_base(tools, {"estimated_tokens": 10, "has_tools": True}, tools=True, context=1000)
+
+
+@pytest.mark.parametrize("features", [{"has_tools": True}, {"in_tool_loop": True}])
+def test_tools_need_an_upstream_that_is_listed_as_able(features: dict[str, Any]) -> None:
+    assert "not listed as able" in why_not_base(task(), features)
+    assert why_not_base(task(), features, tools=True) == ""
+
+
+def test_a_general_base_takes_nothing_but_text() -> None:
+    assert "more than text" in why_not_base(task(), {"multimodal": True})
+    assert "more than text" in why_not_base(task(modalities=["text", "audio"]), {})

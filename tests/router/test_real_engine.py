@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -27,6 +28,7 @@ from tests.router.recording_upstream import Upstream, recording_upstream
 pytest.importorskip("llama_cpp")
 
 PREFIX = "Classify this commit.\n"
+DESK = "Which desk?\n"
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +61,26 @@ def champion(home: Path) -> Specialist:
     judged = evaluation(specialist=made.name, expires_at_utc=far)
     catalog.add_evaluation(judged)
     move(catalog, made, judged.evaluation_id, by="gate", reason="passed")
+    _add_desk(catalog, base)
     database.close()
     return made
+
+
+def _add_desk(catalog: Catalog, base: str) -> None:
+    """Make a second champion, of the bare base, that can say nothing but two labels."""
+    catalog.put_workflow(Workflow("desk", (fingerprint(Prompt("", f"{DESK}x")),), "exact", NOON))
+    made = specialist(
+        workflow="desk",
+        base_sha256=base,
+        adapter_sha256=None,
+        threshold=-1e9,
+        trim=PromptTrim(prefix=DESK),
+        grammar='# one of 2 labels\nroot ::= "water" | "größe"\n',
+    )
+    catalog.add_specialist(made)
+    judged = evaluation(evaluation_id="e2", specialist=made.name, expires_at_utc=NOON.replace(year=NOON.year + 50))
+    catalog.add_evaluation(judged)
+    move(catalog, made, judged.evaluation_id, by="gate", reason="passed")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +121,17 @@ def test_an_answer_that_never_ends_is_weak_and_the_cloud_takes_over(router: Daem
     assert headers["x-modelbreeder-lane"] == "cloud_escalation"
     assert headers["x-modelbreeder-reason"].startswith("weak-answer: ")
     assert len(upstream.requests) == 1
+
+
+def test_a_champion_with_a_grammar_ends_its_answer_with_a_label(router: Daemon, upstream: Upstream) -> None:
+    before = len(upstream.requests)
+    for text in ("the pipe drips", "the lamp flickers"):
+        status, headers, body = post(f"{router.url}/v1/chat/completions", ask(f"{DESK}{text}"))
+        choice = json.loads(body)["choices"][0]
+        assert (status, headers["x-modelbreeder-lane"]) == (200, "local_fast")
+        assert choice["message"]["content"] in ("water", "größe")
+        assert choice["finish_reason"] == "stop"
+    assert len(upstream.requests) == before
 
 
 def engine_pids(router: Daemon) -> list[int]:
