@@ -12,7 +12,16 @@ from breeder.labelling import LocalAnswer
 from breeder.progress import Paced
 from registry.entities import PromptTrim
 from registry.prompting import Prompt, chat_messages, fits
-from router.engine.protocol import Done, Engine, EngineRequestError, FinishReason, GenerateRequest, Message, Piece
+from router.engine.protocol import (
+    Done,
+    Engine,
+    EngineRequestError,
+    FinishReason,
+    GenerateRequest,
+    Message,
+    Piece,
+    RefusalKind,
+)
 
 NO_ANSWER = -math.inf
 """Confidence of an answer that is refused, cut off or failed: below every threshold, so never served."""
@@ -20,12 +29,13 @@ NO_ANSWER = -math.inf
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What stands on a base to make a candidate: trim, examples, adapter file, answer limit."""
+    """What stands on a base to make a candidate: trim, examples, adapter file, answer limit, the answers' grammar."""
 
     trim: PromptTrim
     max_tokens: int
     examples: tuple[tuple[str, str], ...] = ()
     adapter: Path | None = None
+    grammar: str = ""
 
     def request(self, prompt: Prompt) -> GenerateRequest:
         """Return the engine request for a prompt that fits the trim."""
@@ -34,6 +44,7 @@ class Stack:
             messages=tuple(Message(message["role"], message["content"]) for message in messages),
             max_tokens=self.max_tokens,
             adapter=self.adapter,
+            grammar=self.grammar,
         )
 
 
@@ -59,7 +70,10 @@ async def _answer(engine: Engine, stack: Stack, prompt: Prompt) -> LocalAnswer:
                 pieces.append(piece.text)
             else:
                 end = piece
-    except EngineRequestError:
+    except EngineRequestError as error:
+        if error.kind is RefusalKind.GRAMMAR:
+            # It would be refused for every prompt alike, and look like a candidate that knows nothing.
+            raise
         return LocalAnswer("", NO_ANSWER, 0, 0, time.monotonic() - started)
     if end is None or end.finish_reason is not FinishReason.STOP or not "".join(pieces).strip():
         return LocalAnswer("".join(pieces), NO_ANSWER, 0, 0, time.monotonic() - started)

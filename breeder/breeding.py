@@ -7,31 +7,41 @@ from __future__ import annotations
 
 import math
 import time
-import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
 
 import orjson
 from pydantic import TypeAdapter
 
-from breeder.baseline import label_rows
-from breeder.bases import prepare_base
+from breeder.baseline import Labels, label_rows, paid_before
+from breeder.candidates import Bred, Breeding
 from breeder.dataset import Dataset, freeze, write_atomically
 from breeder.deps import Deps
-from breeder.enrolment import enrol, enrol_workflow, promote_winner, record_evaluation
-from breeder.generations import Bred, Breeding
+from breeder.enrolment import Enrolment, enrol_workflow, promote_winner
+from breeder.labelling import LabelledTask
+from breeder.ladder import Ladder, TableTasks
 from breeder.measuring import Bench, finalist
-from breeder.mining import Mined, mine
+from breeder.mining import Mined, Row, mine
 from breeder.recipe import Recipe
 from breeder.run_folder import RunFolder, exclusive, open_run
+from breeder.rung import Rung
+from breeder.rungs.table import table_trial, why_no_table
 from breeder.scorers import choose_scorer
-from breeder.seen_text import check_tokens_agree, few_shot_examples, longest_answer
-from registry.entities import Purpose, SpecialistKind, Verdict
+from registry.entities import Purpose, Verdict
 from registry.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from breeder.generations import Footing
 
 
 @dataclass(frozen=True, slots=True)
 class BreedResult:
-    """What one breeding came to; `specialist` is the judged candidate, scores are None where it served no task."""
+    """What one breeding came to: the rung that passed, else the last that was judged, else the best that was trained.
+
+    Scores are None where it served no task; numbers are of the calibration slice where nothing was judged.
+    """
 
     workflow: str
     verdict: str
@@ -69,8 +79,18 @@ def freeze_workflow(deps: Deps, workflow: str, recipe: Recipe) -> Dataset:
     return freeze(workflow, mined, scorer, recipe.data, deps.home.datasets)
 
 
-def breed(deps: Deps, workflow: str, recipe: Recipe, *, generations: int = 1, promote: bool = False) -> BreedResult:
+def breed(
+    deps: Deps,
+    workflow: str,
+    recipe: Recipe,
+    *,
+    generations: int = 1,
+    start: Rung = Rung.TABLE,
+    promote: bool = False,
+) -> BreedResult:
     """Breed a workflow and return the verdict; the same rows are not bred twice by the same recipe.
+
+    The ladder is climbed from the rung `start` on.
 
     Raises:
         DataError: too few rows, or training diverged; ConflictError: somebody breeds this workflow now.
@@ -79,7 +99,7 @@ def breed(deps: Deps, workflow: str, recipe: Recipe, *, generations: int = 1, pr
     with exclusive(deps.home.runs, workflow) as parent:
         run = open_run(
             parent,
-            f"{recipe.digest[:8]}-{generations}",
+            f"{recipe.digest[:8]}-{generations}-{start}",
             deps.home.datasets,
             lambda: freeze_workflow(deps, workflow, recipe),
             lambda: deps.catalog.looks(workflow),
@@ -88,13 +108,7 @@ def breed(deps: Deps, workflow: str, recipe: Recipe, *, generations: int = 1, pr
             deps.report(f"{workflow}: this recipe has bred these rows before; this was the verdict")
             return _again(deps, TypeAdapter(BreedResult).validate_json(run.result), promote=promote)
         write_atomically(run.path / "recipe.json", recipe.resolved())
-        started = time.monotonic()
-        breeding, cost_usd = _begin(deps, run, recipe)
-        bred = breeding.breed(recipe, generations)
-        winner = finalist([one.measured for one in bred])
-        judged = next(one for one in bred if one.measured is winner)
-        bred += breeding.merge(judged, recipe.quantizations)
-        result = _conclude(deps, breeding, bred, judged, cost_usd, promote=promote, seconds=time.monotonic() - started)
+        result = _climb(deps, run, recipe, generations, start, promote=promote)
         run.finish(orjson.dumps(result, option=orjson.OPT_INDENT_2))
         return result
 
@@ -108,69 +122,88 @@ def _again(deps: Deps, result: BreedResult, *, promote: bool) -> BreedResult:
     return replace(result, promoted=move is not None)
 
 
-def _begin(deps: Deps, run: RunFolder, recipe: Recipe) -> tuple[Breeding, float | None]:
+def _climb(deps: Deps, run: RunFolder, recipe: Recipe, generations: int, start: Rung, *, promote: bool) -> BreedResult:
+    """Measure the cloud, climb the ladder, and enter each rung's candidates as soon as they are judged."""
+    started = time.monotonic()
+    ladder, cost_usd = _ladder(deps, run, recipe, generations, start)
+    enrolment = Enrolment(deps, run.dataset, run.path.name, cost_usd)
+    groups = []
+    for group in ladder.climb(start):
+        enrolment.enter(group)
+        groups.append(group)
+    told = _told(groups)
+    if told.passed:
+        enrolment.enter(ladder.merge(told, recipe.quantizations))
+    promoted = promote and enrolment.promote(told)
+    return _result(enrolment.names[told.name], told, run, cost_usd, promoted, time.monotonic() - started)
+
+
+def _ladder(deps: Deps, run: RunFolder, recipe: Recipe, generations: int, start: Rung) -> tuple[Ladder, float | None]:
     dataset = run.dataset
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in dataset.rows.items())
     deps.report(f"{dataset.workflow}: {sizes} rows, scored as {dataset.scorer}")
     enrol_workflow(deps, dataset)
-    base = prepare_base(recipe.base, deps.store, deps.home.runs / "bases", deps.report)
-    check_tokens_agree(deps, base, dataset)
-    first = len(dataset.rows["calibration"])
-    rows = [*dataset.rows["calibration"], *dataset.rows["holdout"]]
-    samples, cache = recipe.evaluation.cloud_samples, run.path / "baseline.jsonl"
-    labels = label_rows(deps, dataset.workflow, rows, dataset.scorer, samples, cache)
+    trial = table_trial(dataset, recipe.data)
+    gate = recipe.gate.gate()
+    why_not = why_no_table(dataset, trial, gate.minimum_coverage) if start is Rung.TABLE else "not asked for"
+    repeats = [] if why_not else [*trial.calibration, *trial.holdout]
+    labels = _label(deps, run, recipe, [*dataset.rows["calibration"], *dataset.rows["holdout"], *repeats])
     bench = Bench(
-        calibration=labels.tasks[:first],
-        holdout=labels.tasks[first:],
+        calibration=_labelled(labels, dataset.rows["calibration"]),
+        holdout=_labelled(labels, dataset.rows["holdout"]),
         scorer=dataset.scorer,
-        gate=recipe.gate.gate(),
+        gate=gate,
         look=run.look,
         socket_dir=deps.socket_dir,
         local=deps.settings.local,
     )
-    breeding = Breeding(
-        dataset=dataset,
-        base=base,
-        bench=bench,
-        max_tokens=longest_answer(base, dataset, recipe.evaluation.maximum_answer_tokens),
-        shots=few_shot_examples(dataset, recipe.evaluation.few_shot_examples, recipe.seed),
-        folder=run.path,
-        tracker=deps.tracker,
-        report=deps.report,
-    )
-    return breeding, labels.cost_usd
+    breeding = Breeding(dataset, bench, recipe, run.path, deps.tracker, deps.report)
+    known, calibration, holdout = trial.known, trial.calibration, trial.holdout
+    table = why_not or TableTasks(known, _labelled(labels, calibration), _labelled(labels, holdout))
+    return Ladder(breeding, table, cache(lambda: _footing(deps, dataset, recipe)), generations), labels.cost_usd
 
 
-def _conclude(
-    deps: Deps,
-    breeding: Breeding,
-    bred: list[Bred],
-    judged: Bred,
-    cost_usd: float | None,
-    *,
-    promote: bool,
-    seconds: float,
+def _footing(deps: Deps, dataset: Dataset, recipe: Recipe) -> Footing:
+    # Imported here: what a simple rung wins needs neither torch nor an engine.
+    from breeder.generations import prepare_footing
+
+    return prepare_footing(deps, dataset, recipe)
+
+
+def _label(deps: Deps, run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> Labels:
+    """Label each task once; what the cloud said in another breeding of these rows by this recipe is not asked again."""
+    own = run.path / "baseline.jsonl"
+    if not own.exists():
+        others = run.path.parent.glob(f"{run.dataset.digest[:8]}-{recipe.digest[:8]}-*/{own.name}")
+        write_atomically(own, paid_before(max(others, key=lambda other: other.stat().st_size, default=None)))
+    tasks = list({row.interaction_id: row for row in rows}.values())
+    return label_rows(deps, run.dataset.workflow, tasks, run.dataset.scorer, recipe.evaluation.cloud_samples, own)
+
+
+def _labelled(labels: Labels, rows: Sequence[Row]) -> list[LabelledTask]:
+    known = {task.row.interaction_id: task for task in labels.tasks}
+    return [replace(known[row.interaction_id], row=row) for row in rows]
+
+
+def _told(groups: Sequence[Sequence[Bred]]) -> Bred:
+    """Return the candidate that the result is about."""
+    judged = [one for group in groups for one in group if one.measured.judged]
+    if judged:
+        return judged[-1]
+    favoured = finalist([one.measured for one in groups[-1]])
+    return next(one for one in groups[-1] if one.measured is favoured)
+
+
+def _result(
+    specialist: str, told: Bred, run: RunFolder, cost_usd: float | None, promoted: bool, seconds: float
 ) -> BreedResult:
-    """Enrol what was bred and the judged rung, record every evaluation, promote on `pass` if asked."""
-    dataset, names, promoted = breeding.dataset, dict[str, str](), False
-    for one in bred:
-        rung = one.measured.candidate.kind in (SpecialistKind.BASE, SpecialistKind.FEW_SHOT)
-        if rung and one is not judged:
-            continue
-        specialist = enrol(deps, dataset, breeding.base, one, tuple(names[parent] for parent in one.parents))
-        names[one.name] = specialist.name
-        told = one.measured.told(dataset.digest, judged=one is judged, cost_usd=cost_usd if one is judged else None)
-        identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{breeding.folder.name}:{specialist.name}"))
-        evaluation = record_evaluation(deps, specialist, told, one.recipe.gate.expires_days, identity)
-        if one is judged and promote:
-            promoted = promote_winner(deps, specialist, evaluation, by="breed") is not None
-    result = judged.measured.result
+    result = told.measured.result
     return BreedResult(
-        workflow=dataset.workflow,
+        workflow=run.dataset.workflow,
         verdict=result.verdict,
         reason=result.reason,
-        specialist=names[judged.name],
-        kind=judged.measured.candidate.kind,
+        specialist=specialist,
+        kind=told.measured.candidate.kind,
         margin_lower=result.margin_lower,
         coverage=result.coverage,
         specialist_score=_known(result.specialist_score),

@@ -1,7 +1,8 @@
 """Freeze mined rows into a dataset: train, calibration and a time-ordered holdout, digested and never changed.
 
-A dataset is a folder `data/datasets/DIGEST/` of three JSONL files and `dataset.json`, written last. The holdout is the
-newest slice of all tasks and the calibration slice the one before it; nothing in either is ever trained on.
+A dataset is a folder `data/datasets/DIGEST/` of JSONL files and `dataset.json`, written last. The holdout is the newest
+slice of all tasks and the calibration slice the one before it; nothing in either is ever trained on. Tasks that came
+again lie beside the slices: they show what a table of tasks seen before is worth, and serve nothing else.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from registry.prompting import Prompt
 
 Slice: TypeAlias = Literal["train", "calibration", "holdout"]
 SLICES: tuple[Slice, ...] = ("train", "calibration", "holdout")
+_REPEATS = "repeats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Dataset:
     fingerprints: tuple[str, ...]
     rows: Mapping[Slice, tuple[Row, ...]]
     dropped: Mapping[str, int]
+    repeats: tuple[Row, ...] = ()
 
 
 def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path) -> Dataset:
@@ -72,8 +75,8 @@ def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path)
             "answer not to be trusted as a target": len(rows) - sum(map(len, slices.values())),
         },
     }
-    lines = {name: b"".join(map(_line, slices[name])) for name in SLICES}
-    header["sha256"] = {name: hashlib.sha256(lines[name]).hexdigest() for name in SLICES}
+    lines = {name: b"".join(map(_line, kept)) for name, kept in (*slices.items(), (_REPEATS, mined.repeats))}
+    header["sha256"] = {name: hashlib.sha256(text).hexdigest() for name, text in lines.items()}
     manifest = orjson.dumps(header, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
     digest = hashlib.sha256(manifest).hexdigest()
     _write(root / digest[:16], lines, manifest)
@@ -89,7 +92,7 @@ def load(folder: Path) -> Dataset:
     try:
         manifest = (folder / "dataset.json").read_bytes()
         header = orjson.loads(manifest)
-        texts = {name: (folder / f"{name}.jsonl").read_bytes() for name in SLICES}
+        texts = {name: (folder / f"{name}.jsonl").read_bytes() for name in header["sha256"]}
     except (OSError, orjson.JSONDecodeError) as error:
         raise ArtifactError(f"dataset {folder} cannot be read: {error}; mine the workflow again") from error
     for name, text in texts.items():
@@ -102,12 +105,13 @@ def load(folder: Path) -> Dataset:
         scorer=header["scorer"],
         trim=PromptTrim(**header["trim"]),
         fingerprints=tuple(header["fingerprints"]),
-        rows={name: tuple(map(_row, text.splitlines())) for name, text in texts.items()},
+        rows={name: tuple(map(_row, texts[name].splitlines())) for name in SLICES},
         dropped=header["dropped"],
+        repeats=tuple(map(_row, texts.get(_REPEATS, b"").splitlines())),
     )
 
 
-def _split(rows: Sequence[Row], plan: DataPart) -> Mapping[Slice, Sequence[Row]]:
+def _split(rows: Sequence[Row], plan: DataPart) -> dict[Slice, Sequence[Row]]:
     holdout = min(plan.maximum_holdout, round(len(rows) * plan.holdout_share))
     calibration = min(plan.maximum_calibration, round(len(rows) * plan.calibration_share))
     train = len(rows) - holdout - calibration
@@ -118,7 +122,7 @@ def _split(rows: Sequence[Row], plan: DataPart) -> Mapping[Slice, Sequence[Row]]
     }
 
 
-def _write(folder: Path, lines: Mapping[Slice, bytes], manifest: bytes) -> None:
+def _write(folder: Path, lines: Mapping[str, bytes], manifest: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     for name, text in {**{f"{name}.jsonl": text for name, text in lines.items()}, "dataset.json": manifest}.items():

@@ -5,7 +5,7 @@ Pure: takes interactions, returns rows. Prompts and answers are the ledger's mas
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,7 @@ class Tier(StrEnum):
     OPEN = "open"
 
 
+_MOST_REPEATS = 20_000
 _RANK = {Tier.CORRECTED: 0, Tier.ACCEPTED: 1, Tier.CLOUD: 2, Tier.OPEN: 3}
 
 
@@ -53,28 +54,35 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """Rows oldest first, and how many interactions were left out for which reason."""
+    """Rows oldest first, one a prompt, and how many interactions were left out for which reason.
+
+    `repeats` are the newest rows that gave way to another of the same prompt: they show how often tasks come again.
+    """
 
     rows: tuple[Row, ...]
     dropped: Mapping[str, int]
+    repeats: tuple[Row, ...] = ()
 
 
 def mine(interactions: Iterable[Interaction]) -> Mined:
     """Return the usable rows of one workflow's interactions, one for each distinct prompt."""
     dropped: Counter[str] = Counter()
     best: dict[Prompt, Row] = {}
+    repeats: deque[Row] = deque(maxlen=_MOST_REPEATS)
     for interaction in interactions:
         row = _row(interaction)
         if isinstance(row, str):
             dropped[row] += 1
             continue
         kept = best.get(row.prompt)
+        replaces = kept is None or better(row, kept)
+        if replaces:
+            best[row.prompt] = row
         if kept is not None:
             dropped["same prompt as a better or newer row"] += 1
-        if kept is None or _better(row, kept):
-            best[row.prompt] = row
+            repeats.append(kept if replaces else row)
     rows = sorted(best.values(), key=lambda row: (row.at_utc, row.interaction_id))
-    return Mined(tuple(rows), dict(dropped))
+    return Mined(tuple(rows), dict(dropped), tuple(repeats))
 
 
 def answer_text(response: object) -> str | None:
@@ -129,5 +137,6 @@ def _label(interaction: Interaction) -> tuple[str, Tier] | None:
     return answer, Tier.CLOUD if from_cloud and verdict is None else Tier.OPEN
 
 
-def _better(row: Row, kept: Row) -> bool:
+def better(row: Row, kept: Row) -> bool:
+    """Say whether a row of the same prompt replaces the one kept so far: a better tier, else a newer one."""
     return (_RANK[row.tier], -row.at_utc.timestamp()) <= (_RANK[kept.tier], -kept.at_utc.timestamp())

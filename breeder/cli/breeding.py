@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from breeder.cli.opening import RecipeOption, SetOption, chosen_recipe, opened, report
+from breeder.cli.opening import RecipeOption, RungOption, SetOption, chosen_recipe, opened, report
+from breeder.rung import Rung
 from router.cli.frame import JsonOption, say, say_json, short
 
 if TYPE_CHECKING:
@@ -64,11 +65,15 @@ def breed(
     recipe: RecipeOption = None,
     overrides: SetOption = None,
     generations: Annotated[int, typer.Option(min=1, max=20, help="Each goes on from the best so far.")] = 1,
+    rung: RungOption = Rung.TABLE,
     promote: Annotated[bool, typer.Option("--promote", help="Promote the winner if it passes.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be bred, and stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Breed a specialist: mine, train, make GGUF, judge against the cloud. Interrupted, it goes on when repeated."""
+    """Breed a specialist: mine, climb the ladder from simple to trained, judge against the cloud, until one passes.
+
+    Interrupted, it goes on when repeated.
+    """
     from breeder.breeding import breed as breed_workflow
     from breeder.breeding import freeze_workflow
 
@@ -81,7 +86,7 @@ def breed(
             )
             say_json({**_told(dataset), "recipe": chosen.model_dump(mode="json"), "cloud_calls": calls})
             return
-        result = breed_workflow(deps, workflow, chosen, generations=generations, promote=promote)
+        result = breed_workflow(deps, workflow, chosen, generations=generations, start=rung, promote=promote)
     if as_json:
         from dataclasses import asdict
 
@@ -90,6 +95,8 @@ def breed(
     say(f"{workflow}: {result.verdict}: {result.reason}")
     say(f"{result.specialist} ({result.kind}), margin {result.margin_lower:+.3f}, coverage {result.coverage:.0%}")
     say(f"baseline cost ${short(result.baseline_cost_usd)}, {result.seconds:.0f} s")
+    if result.verdict == "pass" and result.kind != "lora" and result.coverage < 1:
+        report(f"a later rung may serve more; `modelbreeder breed {workflow} --rung lora` tries it")
     if result.promoted:
         report(f"promoted; `modelbreeder rollback {workflow} --reason …` takes it back")
     elif result.verdict == "pass":

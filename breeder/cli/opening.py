@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from breeder.rung import Rung
 from router.cli.frame import home_of, settings_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from breeder.recipe import Recipe
 
 RecipeOption = Annotated[str | None, typer.Option("--recipe", help="A recipe's name, or a TOML file.")]
+RungOption = Annotated[Rung, typer.Option("--rung", help="Where on the ladder to start; what is simpler is not tried.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe's value.")]
 
 
@@ -51,6 +53,6 @@ def chosen_recipe(context: typer.Context, name: str | None, overrides: Sequence[
     from breeder.recipe import load_recipe
     from breeder.shipped import shipped
 
-    base = settings_of(home_of(context)).local.base
+    base = settings_of(home_of(context)).local.breeding_base
     of_base = [] if name else [f"base.model={base}"]
     return load_recipe(name or "seedling-lora", [shipped("recipes")], [*of_base, *(overrides or ())])

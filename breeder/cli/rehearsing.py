@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from breeder.cli.opening import RecipeOption, SetOption, chosen_recipe, report, sockets
+from breeder.cli.opening import RecipeOption, RungOption, SetOption, chosen_recipe, report, sockets
+from breeder.rung import Rung
 from router.cli.frame import JsonOption, home_of, say, say_json
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def rehearse(
     feedback: FeedbackOption = 0.3,
     days: Annotated[int, typer.Option(min=1, max=365, help="Days of traffic, with breeding after each.")] = 1,
     generations: Annotated[int, typer.Option(min=1, max=20, help="Generations of each breeding.")] = 1,
+    rung: RungOption = Rung.TABLE,
     limit: Annotated[int | None, typer.Option(min=1, help="First so many lines of each split.")] = None,
     seed: SeedOption = 0,
     recipe: RecipeOption = None,
@@ -46,7 +48,7 @@ def rehearse(
     from breeder.rehearsal.rehearse import Plan
 
     root = home_of(context).data / "rehearsals" / "-".join(file.name.split(".")[0] for file in files)[:60]
-    plan = Plan(cloud_accuracy, feedback, days, generations, seed)
+    plan = Plan(cloud_accuracy, feedback, days, generations, rung, seed)
     outcome = _play(root, files, limit, plan, chosen_recipe(context, recipe, overrides))
     _tell(outcome, root, as_json)
 

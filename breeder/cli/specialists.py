@@ -49,12 +49,14 @@ def ls(
 @app.command()
 def show(context: typer.Context, specialist: NameArgument, as_json: JsonOption = False) -> None:
     """Show one specialist whole, with every evaluation."""
+    from breeder.grammars import grammar_name
     from router.explaining import plain
 
     with opened(context) as deps:
         one = deps.catalog.specialist(specialist)
         record = {
             "name": one.name,
+            "grammar": grammar_name(one.grammar),
             "specialist": plain(one),
             "evaluations": [plain(evaluation) for evaluation in deps.catalog.evaluations(specialist)],
             "promotions": [

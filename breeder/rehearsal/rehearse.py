@@ -16,6 +16,7 @@ from breeder.recipe import Recipe
 from breeder.rehearsal.outcome import Bred, RehearsalOutcome, WorkloadOutcome, summarize
 from breeder.rehearsal.tasks import RehearsalTask, Workload, as_sent
 from breeder.rehearsal.traffic import give_feedback, play
+from breeder.rung import Rung
 from breeder.scorers import choose_scorer
 from registry.entities import Lane, Purpose, Status
 from registry.errors import ModelBreederError
@@ -30,6 +31,7 @@ class Plan:
     feedback: float = 0.3
     days: int = 1
     generations: int = 1
+    rung: Rung = Rung.TABLE
     seed: int = 0
 
 
@@ -77,7 +79,7 @@ async def _live(
 def _breed(deps: Deps, workflow: str, recipe: Recipe, plan: Plan, before: Bred) -> Bred:
     started = time.monotonic()
     try:
-        result = breed(deps, workflow, recipe, generations=plan.generations, promote=True)
+        result = breed(deps, workflow, recipe, generations=plan.generations, start=plan.rung, promote=True)
     except ModelBreederError as error:
         deps.report(f"{workflow}: {error}")
         return Bred(before.result, str(error), before.seconds + time.monotonic() - started)

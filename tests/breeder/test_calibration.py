@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from breeder.calibration import Threshold, choose_threshold, fallback_threshold
+from breeder.calibration import Threshold, chance_to_pass, choose_threshold, fallback_threshold
 from breeder.gate import Gate, PairedOutcome, judge
+from breeder.margin import look_alpha
+from breeder.measuring import HOPE
 from registry.entities import Verdict
 from registry.errors import DataError
 
@@ -210,3 +212,67 @@ def _one_standard_error(confidences: Floats, differences: Floats) -> float:
     square = ((differences[order] ** 2).cumsum() + 1) / (served + 1)
     able = np.flatnonzero((mean - np.sqrt((square - mean**2) / (served + 1)) >= -0.05) & (served >= 45))
     return float(confidences[order][able[-1]]) if len(able) else 0.0
+
+
+def test_the_chance_to_pass_falls_with_alpha_and_rises_with_tasks_and_wins() -> None:
+    """More looks, fewer tasks or dependent ones make a pass less likely; without a served task it is impossible."""
+    clean, one_loss, wins = [0.0] * 80, [0.0] * 79 + [-1.0], [0.0] * 70 + [0.5] * 10
+
+    assert _hope(wins) > _hope(clean) > _hope(one_loss)
+    assert _hope(one_loss) > _hope(one_loss, alpha=0.0125) > _hope(one_loss, alpha=0.0125 / 4)
+    assert _hope(one_loss, judged=200) > _hope(one_loss, judged=60)
+    assert _hope(one_loss) > _hope(one_loss, clusters=[index // 4 for index in range(80)])
+    assert _hope([]) == 0.0
+
+
+def _hope(
+    differences: Column, *, judged: float = 130, alpha: float = 0.025, clusters: list[int] | None = None
+) -> float:
+    given = list(range(len(differences))) if clusters is None else clusters
+    return chance_to_pass(differences, given, judged=judged, minimum_margin=-0.05, alpha=alpha)
+
+
+def test_asking_for_hope_saves_looks_and_costs_few_passes() -> None:
+    """A rung of any quality, then a good one; long runs: 1.40 and 1.17 looks, 0.70 and 0.67 of breedings pass."""
+    bold, careful = ([_two_rungs(bar, number) for number in range(250)] for bar in (0.0, HOPE))
+    looks, passes = ([sum(each[index] for each in runs) for runs in (bold, careful)] for index in (0, 1))
+
+    assert looks[1] < 0.92 * looks[0]
+    assert passes[1] > 0.9 * passes[0]
+
+
+def _two_rungs(bar: float, number: int) -> tuple[int, int]:
+    """Return how many looks a ladder of two rungs took, and whether one of them passed."""
+    rng = default_rng(number)
+    simple, good = rng.choice([0, 1, 2, 3]), rng.choice([2, 3, 4])
+    steepness = rng.choice([0, 4, 8], size=2)
+    looks = 0
+    for level, steep in ((simple, steepness[0]), (good, steepness[1])):
+        slices = [_curve(rng, n, level, steep) for n in (120, 200)]
+        if _hope_of(slices[0], looks) < bar:
+            continue
+        threshold = _choose(*(column.tolist() for column in slices[0]))
+        if threshold is None:
+            continue
+        rows = zip(*(column.tolist() for column in slices[1]), strict=True)
+        outcomes = [PairedOutcome(str(at), None, c, c >= threshold.value, s, t) for at, (c, s, t) in enumerate(rows)]
+        looks += 1
+        if judge(outcomes, Gate(), looks - 1).verdict is Verdict.PASS:
+            return looks, 1
+    return looks, 0
+
+
+def _hope_of(calibration: tuple[Floats, Floats, Floats], look: int) -> float:
+    confidences, specialist, cloud = calibration
+    threshold = _choose(confidences.tolist(), specialist.tolist(), cloud.tolist())
+    if threshold is None:
+        return 0.0
+    served = (specialist - cloud)[confidences >= threshold.value].tolist()
+    return _hope(served, judged=200 * threshold.coverage, alpha=look_alpha(0.05, look))
+
+
+def _curve(rng: Generator, n: int, level: float, steep: float) -> tuple[Floats, Floats, Floats]:
+    """Return confidences, and answers that are right the more often the more confident they are."""
+    confidences = rng.random(n)
+    right = rng.random(n) < 1 / (1 + np.exp(-(level + steep * (confidences - 0.5))))
+    return confidences, right.astype(float), (rng.random((n, 2)) < 0.95).mean(axis=1)

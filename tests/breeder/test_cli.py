@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from breeder.rehearsal.staging import clear_rehearsal
+from registry.catalog import Catalog
+from registry.database import open_database
+from registry.entities import Specialist, SpecialistKind, Workflow
 from registry.home import Home
+from tests.breeder.makers import START
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +69,18 @@ def test_empty_registries_list_nothing_and_shipped_recipes_hold(tmp_path: Path):
     assert {"debug", "qwen3-0.6b-8gb", "seedling-lora"} <= {recipe["name"] for recipe in recipes}
     for recipe in recipes:
         assert call(tmp_path, "recipes", "check", recipe["name"]).returncode == 0
+
+
+def test_show_names_the_grammar_of_a_specialist(tmp_path: Path):
+    database = open_database(Home.at(tmp_path).database_url)
+    catalog = Catalog(database)
+    catalog.put_workflow(Workflow("desk", ("f",), "exact", START))
+    for version, grammar in ((1, '# one of 2 labels\nroot ::= "water" | "power"\n'), (2, "")):
+        catalog.add_specialist(Specialist("desk", version, SpecialistKind.LORA, "b" * 64, START, grammar=grammar))
+    database.close()
+    shown = [json.loads(call(tmp_path, "specialists", "show", f"desk@{version}").stdout) for version in (1, 2)]
+    assert [one["grammar"] for one in shown] == ["one of 2 labels", "none"]
+    assert shown[0]["specialist"]["grammar"].startswith("# one of 2 labels\nroot ::=")
 
 
 def test_help_is_light(tmp_path: Path):

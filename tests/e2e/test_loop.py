@@ -18,6 +18,7 @@ from breeder.rehearsal.outcome import RehearsalOutcome
 from breeder.rehearsal.rehearse import Plan, rehearse
 from breeder.rehearsal.staging import Stage, staged
 from breeder.rehearsal.tasks import RehearsalTask, Workload
+from breeder.rung import Rung
 from registry.entities import Lane, PromotionAction, Purpose, SpecialistKind
 
 _DESKS = {"pump": "water", "valve": "water", "cable": "power", "socket": "power", "window": "frame", "hinge": "frame"}
@@ -39,7 +40,7 @@ def desk_tasks(split: str, count: int, seed: int) -> tuple[RehearsalTask, ...]:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, RehearsalOutcome]]:
     workload = Workload("desk", desk_tasks("train", 400, 1), desk_tasks("test", 40, 2))
-    plan = Plan(feedback=0.5)
+    plan = Plan(feedback=0.5, rung=Rung.FEW_SHOT)
     with (
         tempfile.TemporaryDirectory(prefix="mb-") as sockets,
         staged(tmp_path_factory.mktemp("home"), [workload], plan, Path(sockets), lambda line: None) as stage,
@@ -78,11 +79,16 @@ def test_the_breeding_is_a_tree_of_mlflow_runs_with_losses(played: tuple[Stage, 
     experiment = client.get_experiment_by_name("modelbreeder")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
-    parent = next(run for run in runs if "mlflow.parentRunId" not in run.data.tags)
-    children = {run.info.run_name: run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
-    assert set(children) == {"base", "few-shot base", "descendant 0.0"}
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    children = {run.info.run_name: run for run in runs if "mlflow.parentRunId" in run.data.tags}
+    parents = {name: names[run.data.tags["mlflow.parentRunId"]] for name, run in children.items()}
+    rungs, generation = "desk rungs", "desk generation 0"
+    assert parents == {"base": rungs, "few-shot base": rungs, "descendant 0.0": generation}
     losses = client.get_metric_history(children["descendant 0.0"].info.run_id, "loss")
     assert losses[-1].value < losses[0].value / 2
+    assert children["descendant 0.0"].data.tags["verdict"] == "pass"
+    assert children["descendant 0.0"].data.metrics["coverage"] > 0.3
+    assert "coverage" not in children["base"].data.metrics
 
 
 def test_an_unmodified_client_that_names_a_vendors_model_is_served_locally_until_the_rollback(
@@ -119,7 +125,7 @@ def test_a_breeding_killed_in_training_goes_on_and_pays_for_no_answer_twice(
     recipe = tmp_path / "again.toml"
     recipe.write_text("seed = 1\nquantizations = []\n[training]\nepochs = 12\ncheckpoint_seconds = 0.3\n")
     command = [sys.executable, "-P", "-m", "breeder.cli", "--home", str(stage.deps.home.data.parent)]
-    command += ["breed", "desk", "--recipe", str(recipe), "--json"]
+    command += ["breed", "desk", "--rung", "lora", "--recipe", str(recipe), "--json"]
 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as first:
         assert first.stderr is not None

@@ -1,0 +1,102 @@
+"""What a breeding measures: candidates with their numbers, on one bench, each a run of the tracker.
+
+Imports no training library: a breeding that a simple rung wins needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from breeder.dataset import Dataset
+from breeder.grammars import grammar_name
+from breeder.measuring import HOPE, NOT_JUDGED, Bench, Candidate, Measured, finalist, judge_measured, measure
+from breeder.progress import Report
+from breeder.recipe import Recipe
+from breeder.tracking import TrackedRun, Tracker
+from registry.entities import Verdict
+
+if TYPE_CHECKING:
+    from breeder.bases import Base
+    from breeder.descendants import Descendant
+
+
+@dataclass(frozen=True, slots=True)
+class Bred:
+    """A measured candidate and where it comes from; `parents` are names of candidates, `base` None needs none."""
+
+    measured: Measured
+    recipe: Recipe
+    tracked: TrackedRun
+    base: Base | None = None
+    generation: int = 0
+    parents: tuple[str, ...] = ()
+    descendant: Descendant | None = None
+    quantization: str = ""
+
+    @property
+    def name(self) -> str:
+        """The candidate's name within this breeding."""
+        return self.measured.candidate.name
+
+    @property
+    def passed(self) -> bool:
+        """Say whether it was judged and passed."""
+        return self.measured.judged and self.measured.result.verdict is Verdict.PASS
+
+
+@dataclass(frozen=True, slots=True)
+class Breeding:
+    """What all candidates of one breeding share."""
+
+    dataset: Dataset
+    bench: Bench
+    recipe: Recipe
+    folder: Path
+    tracker: Tracker
+    report: Report
+
+    def at_look(self, look: int) -> Breeding:
+        """Return it as it stands when so many looks at this workflow's holdouts were taken."""
+        return replace(self, bench=replace(self.bench, look=look))
+
+    def measure(self, candidate: Candidate, run: TrackedRun) -> Measured:
+        """Measure a candidate on the calibration slice, and record and report it."""
+        self.report(f"{self.dataset.workflow}: measuring {candidate.name}")
+        measured = measure(self.bench, candidate, self.report)
+        self._tell(measured, run)
+        return measured
+
+    def judge_favourite(self, group: Sequence[Bred]) -> list[Bred]:
+        """Judge on the holdout the one of a rung that the calibration slice favours, where it has hope."""
+        favoured = finalist([one.measured for one in group])
+        return [self._judge(one) if one.measured is favoured and favoured.chance >= HOPE else one for one in group]
+
+    def _judge(self, one: Bred) -> Bred:
+        self.report(f"{self.dataset.workflow}: judging {one.name} on the holdout")
+        judged = judge_measured(self.bench, one.measured, self.report)
+        self._tell(judged, one.tracked)
+        return replace(one, measured=judged)
+
+    def _tell(self, measured: Measured, run: TrackedRun) -> None:
+        result, candidate = measured.result, measured.candidate
+        verdict = f"{result.verdict}: " if measured.judged else ""
+        self.report(f"  {candidate.name}: {verdict}{result.reason.removeprefix(NOT_JUDGED)}")
+        tags = {"kind": candidate.kind, "verdict": result.verdict, "reason": result.reason}
+        run.log(metrics=measured.metrics(), tags={**tags, "grammar": grammar_name(candidate.stack.grammar)})
+
+    def describe(self, run: TrackedRun) -> None:
+        """Record in a parent run what is bred from what."""
+        sizes = {f"rows_{name}": len(rows) for name, rows in self.dataset.rows.items()}
+        run.log(
+            parameters={
+                "workflow": self.dataset.workflow,
+                "dataset_digest": self.dataset.digest,
+                "recipe_digest": self.recipe.digest,
+                "scorer": self.dataset.scorer,
+                **sizes,
+            }
+        )
+        run.attach(self.dataset.folder / "dataset.json", "dataset")
