@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -59,21 +59,21 @@ def find_shards(data: Path | None, names: Sequence[str]) -> Shards:
     return Shards(paths, f"{corpus} lacks {', '.join(missing)}: left out" if missing else None)
 
 
-def text_pieces(shards: Shards, limit_bytes: int) -> Iterator[str]:
-    """Openings of documents, the shards in turn, until the limit.
+def text_pieces(shards: Shards, limit_bytes: int) -> Iterator[tuple[str, str]]:
+    """Name of shard and opening of document, the shards in turn, until the limit.
 
     Raises:
         DataError: a shard is damaged.
     """
     taken = 0
     for turn in zip_longest(*(_shard_pieces(path) for path in shards.paths)):
-        for piece in turn:
+        for path, piece in zip(shards.paths, turn, strict=True):
             if piece is None:
                 continue
             taken += len(piece.encode())
             if taken > limit_bytes:
                 return
-            yield piece
+            yield path.name.removesuffix(_SUFFIX), piece
 
 
 def _shard_pieces(path: Path) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _opening(path: Path, number: int, line: bytes) -> str:
         ) from error
 
 
-def encode_text(tokenizer: Tokenizer, pieces: Iterator[str], path: Path) -> NDArray[np.uint16]:
+def encode_text(tokenizer: Tokenizer, pieces: Iterable[str], path: Path) -> NDArray[np.uint16]:
     """Encode the pieces once into a uint16 file beside the checkpoints, and map it."""
     if not path.exists():
         partial = path.with_suffix(".partial")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Final, Self
 
 from breeder.seedling import labels, quantities, records, sentences, textforms
+from breeder.seedling.passages import Passages
+from breeder.seedling.readings import READINGS, able
 from breeder.seedling.rules import Example, Family, make_example
 
 FAMILIES: Final[dict[str, tuple[Family, float]]] = {
@@ -48,3 +51,28 @@ def draw_example(rng: Random, family: str | None = None) -> Example:
     """One example of the family, or of a family drawn by share."""
     name = family or rng.choices(_NAMES, _SHARES)[0]
     return make_example(rng, name, FAMILIES[name][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """What examples are drawn from: the families, and a share of reading tasks where there is text to read."""
+
+    passages: Passages | None = None
+    reading_share: float = 0.0
+    names: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+
+    @classmethod
+    def reading(cls, passages: Passages, share: float) -> Self:
+        """Take this share of the examples from these passages."""
+        families = able(passages)
+        return cls(passages, share, tuple(families), tuple(weight for _, weight in families.values()))
+
+    def draw(self, rng: Random) -> Example:
+        """One example."""
+        passages = self.passages
+        if passages is None or rng.random() >= self.reading_share:
+            return draw_example(rng)
+        name = rng.choices(self.names, self.shares)[0]
+        read = READINGS[name][0]
+        return make_example(rng, name, lambda rng: read(rng, passages))

@@ -12,7 +12,7 @@ from breeder.seedling.batches import BatchSource
 from breeder.seedling.checkpoint import write_text
 from breeder.seedling.corpus import Shards, encode_text, find_shards, text_pieces
 from breeder.seedling.families import draw_example
-from breeder.seedling.packing import ExampleSource, FreshExamples, pack_examples
+from breeder.seedling.packing import ExampleSource, FreshExamples, Packing, Reading, load_tasks, pack_examples
 from breeder.seedling.places import Places
 from breeder.seedling.recipe import SeedlingRecipe
 from breeder.seedling.vocabulary import load_tokenizer, prompt_text, train_tokenizer
@@ -32,8 +32,8 @@ def load_material(recipe: SeedlingRecipe, places: Places, report: Report) -> tup
     encoded = places.work / "text.u16"
     if shards.paths and not encoded.exists():
         report(f"reading plain text from {len(shards.paths)} shards")
-    text = encode_text(tokenizer, text_pieces(shards, recipe.text_limit_bytes), encoded)
-    examples = _examples(recipe, tokenizer, places, report)
+    text = encode_text(tokenizer, (text for _, text in text_pieces(shards, recipe.text_limit_bytes)), encoded)
+    examples = _examples(recipe, tokenizer, shards, places, report)
     return tokenizer, BatchSource(examples, tokenizer.get_vocab_size(), text, recipe.seed)
 
 
@@ -50,11 +50,15 @@ def _new_tokenizer(recipe: SeedlingRecipe, shards: Shards) -> Tokenizer:
     rng = Random(f"tokenizer:{recipe.seed}")
     drawn = (draw_example(rng) for _ in range(recipe.tokenizer.examples))
     texts = [prompt_text(example).replace("<|", "\n<|") + example.answer for example in drawn]
-    texts += text_pieces(shards, recipe.tokenizer.text_bytes)
+    texts += (text for _, text in text_pieces(shards, recipe.tokenizer.text_bytes))
     return train_tokenizer(texts, recipe.tokenizer.vocabulary_size)
 
 
-def _examples(recipe: SeedlingRecipe, tokenizer: Tokenizer, places: Places, report: Report) -> ExampleSource:
+def _examples(
+    recipe: SeedlingRecipe, tokenizer: Tokenizer, shards: Shards, places: Places, report: Report
+) -> ExampleSource:
+    reading = Reading(shards if recipe.reading_share else Shards(), recipe.text_limit_bytes, recipe.reading_share)
     if not recipe.packed_examples:
-        return FreshExamples(tokenizer)
-    return pack_examples(places.work, recipe.packed_examples, recipe.seed, len(os.sched_getaffinity(0)), report)
+        return FreshExamples(tokenizer, load_tasks(reading))
+    workers = len(os.sched_getaffinity(0))
+    return pack_examples(Packing(places.work, recipe.seed, recipe.packed_examples, reading), workers, report)

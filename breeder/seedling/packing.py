@@ -11,8 +11,8 @@ import os
 import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
@@ -24,14 +24,32 @@ from tokenizers import Tokenizer
 from typing_extensions import override
 
 from breeder.progress import Paced, Report
-from breeder.seedling.corpus import map_ids
-from breeder.seedling.families import draw_example
+from breeder.seedling.corpus import Shards, map_ids, text_pieces
+from breeder.seedling.families import Tasks
+from breeder.seedling.passages import Passages
 from breeder.seedling.vocabulary import encode_examples, load_tokenizer
 
 _CHUNK = 2000
 
 Piece: TypeAlias = tuple[list[int], int]
 """Ids, and how many of them at the start bear no loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What text the reading tasks are drawn from, and their share of all examples."""
+
+    shards: Shards = field(default_factory=Shards)
+    limit_bytes: int = 0
+    share: float = 0.0
+
+
+@cache
+def load_tasks(reading: Reading) -> Tasks:
+    """Read the text once a process."""
+    if not reading.shards.paths:
+        return Tasks()
+    return Tasks.reading(Passages.of(text_pieces(reading.shards, reading.limit_bytes)), reading.share)
 
 
 class ExampleSource(Protocol):
@@ -46,10 +64,11 @@ class FreshExamples(ExampleSource):
     """Generates each example when it is drawn."""
 
     tokenizer: Tokenizer
+    tasks: Tasks = field(default_factory=Tasks)
 
     @override
     def draw(self, rng: Random, count: int) -> list[Piece]:
-        return encode_examples(self.tokenizer, [draw_example(rng) for _ in range(count)])
+        return encode_examples(self.tokenizer, [self.tasks.draw(rng) for _ in range(count)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +84,28 @@ class PackedExamples(ExampleSource):
         return [(self.ids[start:end].tolist(), quiet) for start, end, quiet in chosen]
 
 
-def pack_examples(work: Path, count: int, seed: int, workers: int, report: Report) -> PackedExamples:
-    """Generate `count` examples into `work` with the tokenizer that lies there, or open what was packed before."""
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """What determines a packed file, and its chunks as (start, examples)."""
+
+    work: Path
+    seed: int
+    count: int
+    reading: Reading = field(default_factory=Reading)
+
+    def chunks(self) -> list[tuple[int, int]]:
+        """Start and size of each chunk."""
+        return [(start, min(_CHUNK, self.count - start)) for start in range(0, self.count, _CHUNK)]
+
+
+def pack_examples(packing: Packing, workers: int, report: Report) -> PackedExamples:
+    """Generate the examples with the tokenizer of the work folder, or open what was packed there before."""
+    work = packing.work
     ids, index = work / "examples.u16", work / "examples.npy"
     if not index.exists():
         partial_ids, partial_index = (path.with_name(path.name + ".partial") for path in (ids, index))
         with partial_ids.open("wb") as out, partial_index.open("wb") as index_out:
-            np.save(index_out, _write_ids(out, _Packing(work, seed, count), workers, report))
+            np.save(index_out, _write_ids(out, packing, workers, report))
             for file in (out, index_out):
                 file.flush()
                 os.fsync(file.fileno())
@@ -80,19 +114,7 @@ def pack_examples(work: Path, count: int, seed: int, workers: int, report: Repor
     return PackedExamples(map_ids(ids), np.load(index, mmap_mode="r"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Packing:
-    """What determines a packed file, and its chunks as (number, examples)."""
-
-    work: Path
-    seed: int
-    count: int
-
-    def chunks(self) -> list[tuple[int, int]]:
-        return [(start, min(_CHUNK, self.count - start)) for start in range(0, self.count, _CHUNK)]
-
-
-def _write_ids(out: BinaryIO, packing: _Packing, workers: int, report: Report) -> NDArray[np.int64]:
+def _write_ids(out: BinaryIO, packing: Packing, workers: int, report: Report) -> NDArray[np.int64]:
     """Write the ids of all chunks in order; returns the bounds."""
     paced, found = Paced(report), []
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _serve_parent)
@@ -108,10 +130,10 @@ def _write_ids(out: BinaryIO, packing: _Packing, workers: int, report: Report) -
     return np.stack([ends - whole, ends, quiet], axis=1)
 
 
-def _encode_chunk(packing: _Packing, chunk: tuple[int, int]) -> tuple[bytes, NDArray[np.int64]]:
+def _encode_chunk(packing: Packing, chunk: tuple[int, int]) -> tuple[bytes, NDArray[np.int64]]:
     """Return the ids of one chunk, and of each example its length and that of its prompt."""
     start, count = chunk
-    source = FreshExamples(load_tokenizer(packing.work))
+    source = FreshExamples(load_tokenizer(packing.work), load_tasks(packing.reading))
     pieces = source.draw(Random(f"packed:{packing.seed}:{start}"), count)
     ids = np.concatenate([np.asarray(ids, dtype=np.uint16) for ids, _ in pieces])
     return ids.tobytes(), np.asarray([(len(ids), quiet) for ids, quiet in pieces], dtype=np.int64)

@@ -92,6 +92,8 @@ class SeedlingRecipe(BaseModel):
     text_shards: tuple[str, ...] = ()
     """Names of shards under `corpus/` of the data folder, `*` for all that are there; missing ones are left out."""
     text_limit_bytes: int = Field(default=16_000_000, ge=0)
+    reading_share: float = Field(default=0, ge=0, le=1)
+    """Share of the task examples that are drawn from real text, where a corpus is at hand."""
     packed_examples: int = Field(default=0, ge=0)
     """Examples generated beforehand into a file that batches are drawn from; 0 generates them as batches need them."""
     checkpoint_minutes: float = Field(default=5.0, ge=0)

@@ -40,7 +40,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def pieces(data: Path, *names: str, limit: int = 10_000) -> list[str]:
-    return list(text_pieces(find_shards(data, names), limit))
+    return [text for _, text in text_pieces(find_shards(data, names), limit)]
 
 
 def test_a_star_takes_every_shard_in_turn(data: Path) -> None:

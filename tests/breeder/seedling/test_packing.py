@@ -5,7 +5,7 @@ import pytest
 
 from breeder.seedling import packing
 from breeder.seedling.families import draw_example
-from breeder.seedling.packing import PackedExamples, pack_examples
+from breeder.seedling.packing import PackedExamples, Packing, pack_examples
 from breeder.seedling.vocabulary import prompt_text, train_tokenizer
 
 
@@ -17,7 +17,7 @@ def work(tmp_path: Path) -> Path:
 
 
 def packed(work: Path, workers: int = 1, count: int = 25, seed: int = 1) -> PackedExamples:
-    return pack_examples(work, count, seed, workers, lambda line: None)
+    return pack_examples(Packing(work, seed, count), workers, lambda line: None)
 
 
 @pytest.fixture
