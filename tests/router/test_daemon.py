@@ -131,7 +131,7 @@ def test_no_planted_secret_reaches_the_upstream_or_the_disk_and_all_come_back(
     assert status == 200
     assert answer == f"You said: {text}"
     assert headers["x-modelbreeder-redactions"] != "none"
-    for planted in ("bob.planted", "4111", "Zm9vYmFy", "hunter2", "cGxhbnRlZA"):
+    for planted in ("bob.planted", "4111 1111", "Zm9vYmFy", "hunter2", "cGxhbnRlZA"):
         assert planted not in upstream.everything
         assert planted.encode() not in on_disk
 
