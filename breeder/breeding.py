@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -19,7 +19,7 @@ from breeder.baseline import Labels, label_rows, paid_before
 from breeder.candidates import Bred, Breeding
 from breeder.dataset import Dataset, freeze, write_atomically
 from breeder.deps import Deps
-from breeder.enrolment import Enrolment, enrol_workflow, promote_winner
+from breeder.enrolment import Enrolment, enrol_workflow, judged_at, promote_winner
 from breeder.labelling import LabelledTask
 from breeder.ladder import Ladder, TableTasks
 from breeder.measuring import Bench, finalist
@@ -27,7 +27,7 @@ from breeder.mining import Mined, Row, mine
 from breeder.recipe import Recipe
 from breeder.run_folder import RunFolder, exclusive, open_run
 from breeder.rung import Rung
-from breeder.rungs.table import table_trial, why_no_table
+from breeder.rungs.table import TableTrial, table_trial, why_no_table
 from breeder.scorers import choose_scorer
 from registry.entities import Purpose, Verdict
 from registry.errors import NotFoundError
@@ -102,7 +102,6 @@ def breed(
             f"{recipe.digest[:8]}-{generations}-{start}",
             deps.home.datasets,
             lambda: freeze_workflow(deps, workflow, recipe),
-            lambda: deps.catalog.looks(workflow),
         )
         if run.result is not None:
             deps.report(f"{workflow}: this recipe has bred these rows before; this was the verdict")
@@ -143,24 +142,41 @@ def _ladder(deps: Deps, run: RunFolder, recipe: Recipe, generations: int, start:
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in dataset.rows.items())
     deps.report(f"{dataset.workflow}: {sizes} rows, scored as {dataset.scorer}")
     enrol_workflow(deps, dataset)
-    trial = table_trial(dataset, recipe.data)
-    gate = recipe.gate.gate()
-    why_not = why_no_table(dataset, trial, gate.minimum_coverage) if start is Rung.TABLE else "not asked for"
-    repeats = [] if why_not else [*trial.calibration, *trial.holdout]
-    labels = _label(deps, run, recipe, [*dataset.rows["calibration"], *dataset.rows["holdout"], *repeats])
+    gate, trial = recipe.gate.gate(), table_or_why_not(dataset, recipe, start)
+    labels = _label(deps, run, recipe, tasks_to_label(dataset, trial))
+    looks = partial(deps.catalog.looks, dataset.workflow)
     bench = Bench(
         calibration=_labelled(labels, dataset.rows["calibration"]),
         holdout=_labelled(labels, dataset.rows["holdout"]),
         scorer=dataset.scorer,
         gate=gate,
-        look=run.look,
+        look=looks(),
         socket_dir=deps.socket_dir,
         local=deps.settings.local,
     )
-    breeding = Breeding(dataset, bench, recipe, run.path, deps.tracker, deps.report)
-    known, calibration, holdout = trial.known, trial.calibration, trial.holdout
-    table = why_not or TableTasks(known, _labelled(labels, calibration), _labelled(labels, holdout))
-    return Ladder(breeding, table, cache(lambda: _footing(deps, dataset, recipe)), generations), labels.cost_usd
+    judged = partial(judged_at, deps, dataset, run.path.name)
+    breeding = Breeding(dataset, bench, recipe, run.path, deps.tracker, deps.report, judged)
+    table = trial if isinstance(trial, str) else _table_tasks(labels, trial)
+    return Ladder(breeding, table, cache(lambda: _footing(deps, dataset, recipe)), generations, looks), labels.cost_usd
+
+
+def table_or_why_not(dataset: Dataset, recipe: Recipe, start: Rung) -> TableTrial | str:
+    """Return the trial of a dataset's table, or why none is tried."""
+    if start is not Rung.TABLE:
+        return "not asked for"
+    trial = table_trial(dataset, recipe.data)
+    return why_no_table(dataset, trial, recipe.gate.minimum_coverage) or trial
+
+
+def tasks_to_label(dataset: Dataset, trial: TableTrial | str) -> list[Row]:
+    """Return every task that the cloud's baseline is measured on, once: both slices, and those of the table."""
+    repeats = () if isinstance(trial, str) else (*trial.calibration, *trial.holdout)
+    rows = (*dataset.rows["calibration"], *dataset.rows["holdout"], *repeats)
+    return list({row.interaction_id: row for row in rows}.values())
+
+
+def _table_tasks(labels: Labels, trial: TableTrial) -> TableTasks:
+    return TableTasks(trial.known, _labelled(labels, trial.calibration), _labelled(labels, trial.holdout))
 
 
 def _footing(deps: Deps, dataset: Dataset, recipe: Recipe) -> Footing:
@@ -170,13 +186,12 @@ def _footing(deps: Deps, dataset: Dataset, recipe: Recipe) -> Footing:
     return prepare_footing(deps, dataset, recipe)
 
 
-def _label(deps: Deps, run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> Labels:
-    """Label each task once; what the cloud said in another breeding of these rows by this recipe is not asked again."""
+def _label(deps: Deps, run: RunFolder, recipe: Recipe, tasks: Sequence[Row]) -> Labels:
+    """Label the tasks; what the cloud said in another breeding of these rows by this recipe is not asked again."""
     own = run.path / "baseline.jsonl"
     if not own.exists():
         others = run.path.parent.glob(f"{run.dataset.digest[:8]}-{recipe.digest[:8]}-*/{own.name}")
         write_atomically(own, paid_before(max(others, key=lambda other: other.stat().st_size, default=None)))
-    tasks = list({row.interaction_id: row for row in rows}.values())
     return label_rows(deps, run.dataset.workflow, tasks, run.dataset.scorer, recipe.evaluation.cloud_samples, own)
 
 

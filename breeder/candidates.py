@@ -5,7 +5,7 @@ Imports no training library: a breeding that a simple rung wins needs none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +49,10 @@ class Bred:
 
 @dataclass(frozen=True, slots=True)
 class Breeding:
-    """What all candidates of one breeding share."""
+    """What all candidates of one breeding share.
+
+    `judged_at` returns the look at which this breeding judged a candidate before it was interrupted, else None.
+    """
 
     dataset: Dataset
     bench: Bench
@@ -57,6 +60,7 @@ class Breeding:
     folder: Path
     tracker: Tracker
     report: Report
+    judged_at: Callable[[Bred], int | None]
 
     def at_look(self, look: int) -> Breeding:
         """Return it as it stands when so many looks at this workflow's holdouts were taken."""
@@ -72,11 +76,16 @@ class Breeding:
     def judge_favourite(self, group: Sequence[Bred]) -> list[Bred]:
         """Judge on the holdout the one of a rung that the calibration slice favours, where it has hope."""
         favoured = finalist([one.measured for one in group])
-        return [self._judge(one) if one.measured is favoured and favoured.chance >= HOPE else one for one in group]
+        return [self._judge(one) if one.measured is favoured else one for one in group]
 
     def _judge(self, one: Bred) -> Bred:
+        """Judge it where it has hope; what was judged before is judged again, at the look that it has taken."""
+        look = self.judged_at(one)
+        if look is None and one.measured.chance < HOPE:
+            return one
+        bench = self.bench if look is None else self.at_look(look).bench
         self.report(f"{self.dataset.workflow}: judging {one.name} on the holdout")
-        judged = judge_measured(self.bench, one.measured, self.report)
+        judged = judge_measured(bench, one.measured, self.report)
         self._tell(judged, one.tracked)
         return replace(one, measured=judged)
 

@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 import orjson
 
 from breeder.mining import Mined, Row, Tier
-from breeder.recipe import DataPart
+from breeder.recipe import LEAST_ROWS, DataPart
 from breeder.templates import constant_trim, known_fingerprints
 from registry.entities import PromptTrim
 from registry.errors import ArtifactError, DataError
@@ -55,7 +55,7 @@ def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path)
     if usable < plan.minimum_rows:
         raise DataError(
             f"workflow {workflow!r} has {usable} usable rows and breeding needs {plan.minimum_rows}: "
-            f"{plan.minimum_rows - usable} more; let the router serve more, or give --set data.minimum_rows={usable}"
+            f"{plan.minimum_rows - usable} more; let the router serve more{_lower_bar(usable)}"
         )
     slices = _split(rows, plan)
     empty = [name for name in SLICES if not slices[name]]
@@ -109,6 +109,11 @@ def load(folder: Path) -> Dataset:
         dropped=header["dropped"],
         repeats=tuple(map(_row, texts.get(_REPEATS, b"").splitlines())),
     )
+
+
+def _lower_bar(usable: int) -> str:
+    """Offer a smaller minimum, where a recipe may ask for so few."""
+    return f", or give --set data.minimum_rows={usable}" if usable >= LEAST_ROWS else ""
 
 
 def _split(rows: Sequence[Row], plan: DataPart) -> dict[Slice, Sequence[Row]]:

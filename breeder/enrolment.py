@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 
 from breeder.candidates import Bred
 from breeder.dataset import Dataset
 from breeder.deps import Deps
 from breeder.gate import GateResult
+from breeder.margin import look_of
 from registry.entities import Evaluation, Promotion, PromotionAction, Specialist, SpecialistKind, Verdict, Workflow
 
 _OWN_FILE = (SpecialistKind.MERGED, SpecialistKind.TABLE, SpecialistKind.LINEAR)
@@ -18,9 +21,13 @@ _OWN_FILE = (SpecialistKind.MERGED, SpecialistKind.TABLE, SpecialistKind.LINEAR)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an evaluation record says; `holdout_digest` is empty where no holdout was looked at."""
+    """What an evaluation record says; `holdout_digest` is empty where no holdout was looked at.
+
+    `threshold` is the one that the result was measured at.
+    """
 
     result: GateResult
+    threshold: float
     holdout_digest: str
     engine_build: str
     tokens_per_second: float | None
@@ -34,45 +41,74 @@ def enrol_workflow(deps: Deps, dataset: Dataset) -> None:
 
 def enrol(deps: Deps, dataset: Dataset, one: Bred, parents: tuple[str, ...]) -> Specialist:
     """Add a candidate as the workflow's next specialist version, or return the version that it already is."""
+    specialist = _specialist(deps, dataset, one, deps.store.add)
+    known = _known(deps, specialist)
+    if known is None:
+        source = deps.store.add(one.descendant.training.folder) if one.descendant else None
+        known = replace(specialist, parents=parents, adapter_source_sha256=source)
+        deps.catalog.add_specialist(known)
+    return known
+
+
+def judged_at(deps: Deps, dataset: Dataset, breeding: str, one: Bred) -> int | None:
+    """Return the look at which this breeding has judged this candidate, None where it is not on record."""
+    known = _known(deps, _specialist(deps, dataset, one, _digest))
+    if known is None:
+        return None
+    for told in deps.catalog.evaluations(known.name):
+        if told.evaluation_id == _evaluation_id(breeding, known) and told.alpha_spent > 0:
+            return look_of(one.recipe.gate.alpha, told.alpha_spent)
+    return None
+
+
+def _specialist(deps: Deps, dataset: Dataset, one: Bred, digest: Callable[[Path], str]) -> Specialist:
+    """Return a candidate as the workflow's next version, without what only its record needs."""
     candidate = one.measured.candidate
-    adapter = deps.store.add(one.descendant.adapter.path) if one.descendant else None
-    source = deps.store.add(one.descendant.training.folder) if one.descendant else None
     shared = None if candidate.kind in _OWN_FILE else one.base
-    specialist = Specialist(
+    return Specialist(
         workflow=dataset.workflow,
         version=deps.catalog.next_version(dataset.workflow),
         kind=candidate.kind,
-        base_sha256=shared.sha256 if shared else deps.store.add(candidate.base),
+        base_sha256=shared.sha256 if shared else digest(candidate.base),
         created_at_utc=deps.now(),
-        adapter_sha256=adapter,
-        adapter_source_sha256=source,
+        adapter_sha256=digest(one.descendant.adapter.path) if one.descendant else None,
         examples=candidate.stack.examples,
         trim=candidate.stack.trim,
         threshold=one.measured.threshold.value,
         max_tokens=candidate.stack.max_tokens,
         grammar=candidate.stack.grammar,
         generation=one.generation,
-        parents=parents,
         recipe_digest=one.recipe.digest,
         dataset_digest=dataset.digest,
         template_digest=one.base.template_digest if one.base else "",
         quantization=one.quantization,
         mlflow_run_id=one.tracked.run_id,
     )
-    known = next((old for old in deps.catalog.specialists(dataset.workflow) if _same(old, specialist)), None)
-    if known is None:
-        deps.catalog.add_specialist(specialist)
-    return known or specialist
+
+
+def _known(deps: Deps, specialist: Specialist) -> Specialist | None:
+    """Return the version of the workflow that answers as this one does, and when."""
+    return next((old for old in deps.catalog.specialists(specialist.workflow) if _same(old, specialist)), None)
 
 
 def _same(old: Specialist, new: Specialist) -> bool:
-    """Say whether an interrupted breeding had already enrolled this candidate."""
+    """Say whether a candidate is enrolled already: all that decides what it answers, and when, is equal."""
 
     def identity(one: Specialist) -> tuple[object, ...]:
-        sources = one.dataset_digest, one.recipe_digest
-        return one.kind, one.base_sha256, one.adapter_sha256, one.examples, one.grammar, sources
+        files = one.kind, one.base_sha256, one.adapter_sha256
+        stack = one.examples, one.trim, one.threshold, one.max_tokens, one.grammar
+        return *files, *stack, one.dataset_digest, one.recipe_digest
 
     return identity(old) == identity(new)
+
+
+def _evaluation_id(breeding: str, specialist: Specialist) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{breeding}:{specialist.name}"))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(slots=True)
@@ -98,13 +134,13 @@ class Enrolment:
             specialist = enrol(self.deps, self.dataset, one, tuple(self.names[parent] for parent in one.parents))
             told = Told(
                 result=measured.result,
+                threshold=measured.threshold.value,
                 holdout_digest=self.dataset.digest if measured.judged else "",
                 engine_build=measured.engine_build,
                 tokens_per_second=measured.tokens_per_second,
                 cost_usd=None if self.names else self.cost_usd,
             )
-            identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.breeding}:{specialist.name}"))
-            expires_days = one.recipe.gate.expires_days
+            identity, expires_days = _evaluation_id(self.breeding, specialist), one.recipe.gate.expires_days
             self.names[one.name] = specialist.name
             self._evaluations[one.name] = record_evaluation(self.deps, specialist, told, expires_days, identity)
 
@@ -137,7 +173,7 @@ def record_evaluation(
         mean_difference=result.mean_difference,
         margin_lower=result.margin_lower,
         alpha_spent=result.alpha_spent,
-        threshold=specialist.threshold,
+        threshold=told.threshold,
         holdout_digest=told.holdout_digest,
         cloud_model=deps.settings.policy.cloud or "",
         engine_build=told.engine_build,

@@ -42,37 +42,40 @@ class TableTasks:
 class Ladder:
     """The rungs of one breeding; `table` is why there is none where no table can serve enough.
 
-    `footing` prepares the base, when a rung first needs one.
+    `footing` prepares the base, when a rung first needs one. `looks` counts the looks at this workflow's holdouts that
+    are on record, whoever took them: record each group of candidates before the next one is asked for.
     """
 
     breeding: Breeding
     table: TableTasks | str
     footing: Callable[[], Footing]
     generations: int
+    looks: Callable[[], int]
 
     def climb(self, start: Rung) -> Iterator[list[Bred]]:
         """Yield the candidates of each rung from `start` on, the judged one with its verdict; end with one that passed.
 
         The last rung always has candidates.
         """
-        look = self.breeding.bench.look
         rungs = list(Rung)[list(Rung).index(start) : -1]
         if rungs:
             with self.breeding.tracker.run(f"{self.breeding.dataset.workflow} rungs") as parent:
                 self.breeding.describe(parent)
                 for rung in rungs:
-                    group = self._try(rung, self.breeding.at_look(look), parent)
+                    group = self._try(rung, self._here(), parent)
                     if group:
                         yield group
                     if any(one.passed for one in group):
                         return
-                    look += sum(one.measured.judged for one in group)
-        here = self.breeding.at_look(look)
+        here = self._here()
         yield here.judge_favourite(self._on_base(here).descend(self.generations))
 
     def merge(self, one: Bred, quantizations: Sequence[str]) -> list[Bred]:
         """Return a trained candidate merged into its base, once for each quantization; nothing for any other."""
         return self._on_base(self.breeding).merge(one, quantizations) if one.descendant else []
+
+    def _here(self) -> Breeding:
+        return self.breeding.at_look(self.looks())
 
     def _on_base(self, here: Breeding) -> Generations:
         from breeder.generations import Generations

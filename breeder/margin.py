@@ -5,6 +5,7 @@ Pure. It must stay honest with few tasks and hardly any disagreement, where a bo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import TypeAlias
 
@@ -63,6 +64,11 @@ def independent_tasks(clusters: Sequence[Hashable]) -> float:
 def look_alpha(alpha: float, look: int) -> float:
     """Return what the look-th evaluation (from 0) against an overlapping holdout may spend; all looks sum to alpha."""
     return alpha * 0.5 ** (look + 1)
+
+
+def look_of(alpha: float, spent: float) -> int:
+    """Return the look that spent so much of `alpha`."""
+    return round(math.log2(alpha / spent)) - 1
 
 
 def _checked(differences: Sequence[float]) -> Floats:

@@ -51,6 +51,11 @@ class Row:
         """Say whether a person vouches for the answer."""
         return self.tier in (Tier.CORRECTED, Tier.ACCEPTED)
 
+    @property
+    def place(self) -> tuple[datetime, str]:
+        """Its place in time; the id orders what came in the same moment."""
+        return self.at_utc, self.interaction_id
+
 
 @dataclass(frozen=True, slots=True)
 class Mined:
@@ -81,7 +86,7 @@ def mine(interactions: Iterable[Interaction]) -> Mined:
         if kept is not None:
             dropped["same prompt as a better or newer row"] += 1
             repeats.append(kept if replaces else row)
-    rows = sorted(best.values(), key=lambda row: (row.at_utc, row.interaction_id))
+    rows = sorted(best.values(), key=lambda row: row.place)
     return Mined(tuple(rows), dict(dropped), tuple(repeats))
 
 

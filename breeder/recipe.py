@@ -24,6 +24,10 @@ Quantization: TypeAlias = Literal[
 ]  # fmt: skip
 
 
+LEAST_ROWS = 10
+"""The smallest minimum of rows that a recipe may ask for."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,7 +84,7 @@ class TrainingPart(_Part):
 class DataPart(_Part):
     """How mined rows are split. Shares are of all rows; the newest slice is the holdout."""
 
-    minimum_rows: int = Field(300, ge=10)
+    minimum_rows: int = Field(300, ge=LEAST_ROWS)
     """Fewest usable rows worth breeding on."""
     maximum_rows: int = Field(20_000, ge=10)
     """Newest rows used."""

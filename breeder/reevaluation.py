@@ -53,14 +53,14 @@ def evaluate(deps: Deps, name: str, recipe: Recipe) -> Evaluation:
         answers, build = answer_tasks(bench, candidate, labels.tasks, deps.report)
         outcomes = pair(labels.tasks, answers, dataset.scorer, specialist.threshold)
         result = judge(outcomes, bench.gate, bench.look, len(rows) - len(outcomes))
-        told = Told(result, ids, build, speed(answers), labels.cost_usd)
+        told = Told(result, specialist.threshold, ids, build, speed(answers), labels.cost_usd)
         return record_evaluation(deps, specialist, told, recipe.gate.expires_days, deps.new_id())
 
 
 def _fresh(specialist: Specialist, dataset: Dataset, mined: Mined) -> Sequence[Row]:
     """Return the tasks that a specialist is judged on; a table's are all since its holdout began, repeats included."""
     if specialist.kind is SpecialistKind.TABLE:
-        began = dataset.rows["holdout"][0].at_utc
-        return judged_tasks([row for row in (*mined.rows, *mined.repeats) if row.at_utc >= began])
+        began = dataset.rows["holdout"][0].place
+        return judged_tasks([row for row in (*mined.rows, *mined.repeats) if row.place >= began])
     known = {row.prompt for part in ("train", "calibration") for row in dataset.rows[part]}
     return [row for row in mined.rows if row.prompt not in known]

@@ -16,11 +16,10 @@ from registry.errors import ArtifactError, ConflictError
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A breeding of one dataset by one recipe; `look` was counted when it began, `result` comes when it ends."""
+    """A breeding of one dataset by one recipe; `result` comes when it ends."""
 
     path: Path
     dataset: Dataset
-    look: int
 
     @property
     def result(self) -> bytes | None:
@@ -52,9 +51,7 @@ def exclusive(parent: Path, workflow: str) -> Iterator[Path]:
         yield folder
 
 
-def open_run(
-    folder: Path, key: str, datasets: Path, freeze: Callable[[], Dataset], looks: Callable[[], int]
-) -> RunFolder:
+def open_run(folder: Path, key: str, datasets: Path, freeze: Callable[[], Dataset]) -> RunFolder:
     """Return the unfinished run of this key with what it began on, else one for a newly frozen dataset.
 
     `key` stands for the recipe and the generations asked for. A run whose dataset is damaged is left alone.
@@ -63,11 +60,10 @@ def open_run(
         if (path / "plan.json").exists() and not (path / "result.json").exists():
             plan = orjson.loads((path / "plan.json").read_bytes())
             with suppress(ArtifactError):
-                return RunFolder(path, load(datasets / plan["dataset"]), plan["look"])
+                return RunFolder(path, load(datasets / plan["dataset"]))
     dataset = freeze()
     path = folder / f"{dataset.digest[:8]}-{key}"
-    look = looks()
     if not (path / "result.json").exists():
         path.mkdir(exist_ok=True)
-        write_atomically(path / "plan.json", orjson.dumps({"dataset": dataset.folder.name, "look": look}))
-    return RunFolder(path, dataset, look)
+        write_atomically(path / "plan.json", orjson.dumps({"dataset": dataset.folder.name}))
+    return RunFolder(path, dataset)

@@ -197,10 +197,7 @@ class Catalog:
         """
 
         def choose(history: list[Promotion]) -> tuple[str | None, str | None]:
-            try:
-                before = champion_before(history)
-            except LookupError as error:
-                raise NotFoundError(f"{workflow} cannot be rolled back: {error}; the cloud serves it") from error
+            before = champion_before(workflow, history)
             earned = [move.evaluation_id for move in history if move.specialist == before and move.evaluation_id]
             return before, earned[-1] if before and earned else None
 

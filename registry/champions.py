@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from registry.entities import Promotion, PromotionAction
+from registry.errors import NotFoundError
 
 
-def champion_before(history: Sequence[Promotion]) -> str | None:
+def champion_before(workflow: str, history: Sequence[Promotion]) -> str | None:
     """Return who served before the present champion; None is the cloud.
 
-    `history` is one workflow's promotions, oldest first. A rollback takes back the move that it answers, so the next
+    `history` is the workflow's promotions, oldest first. A rollback takes back the move that it answers, so the next
     one reaches further back; a retired specialist is passed over.
 
     Raises:
-        LookupError: nothing came before.
+        NotFoundError: nothing came before.
     """
     served = _served(history)
     if len(served) == 1:
-        raise LookupError("no champion came before the present one")
+        raise NotFoundError(
+            f"{workflow} cannot be rolled back: no champion came before the present one; the cloud serves it"
+        )
     return served[-2]
 
 

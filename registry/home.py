@@ -13,6 +13,8 @@ from pathlib import Path
 
 import platformdirs
 
+from registry.errors import ConfigError
+
 CONFIG_NAME = "modelbreeder.toml"
 
 
@@ -51,9 +53,15 @@ class Home:
         return self.data / "runs"
 
     def prepare(self) -> None:
-        """Create the private folders, 0700."""
-        for folder in (self.data, self.artifacts, self.datasets, self.runs):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Create the private folders, 0700; ConfigError where they cannot be made."""
+        try:
+            for folder in (self.data, self.artifacts, self.datasets, self.runs):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the home {self.data.parent} cannot be used: {error.strerror} ({error.filename}); "
+                "name a folder of yours with --home or MODELBREEDER_HOME"
+            ) from error
         for folder in (self.artifacts, self.datasets, self.runs):
             folder.chmod(0o700)
 

@@ -21,13 +21,16 @@ from registry.entities import Lane, Purpose
 from registry.errors import ConfigError
 
 EMBEDDED = "embedded"
+PUBLIC = "public"
+"""The data class of a task of which nothing else was said."""
+LOCAL_ONLY_CLASSES = ("client", "patient", "student", "voice", "biometric", "trade_secret")
 SEEDLING = "seedling"
 TaskType: TypeAlias = Literal[
     "plan", "review", "generate-from-spec", "unit-tests", "summarize", "extract", "convert", "boilerplate",
     "commit-message", "translate", "draft",
 ]  # fmt: skip
 Choice: TypeAlias = Literal["cheapest", "fastest", "best"]
-_OLLAMA_CLOUD_TAG = re.compile(r".+:(?:.*-)?cloud")
+_OLLAMA_CLOUD_TAG = re.compile(r".+:(?:.*-)?cloud\s*", re.IGNORECASE)
 
 
 class _Section(BaseModel):
@@ -61,7 +64,7 @@ class UpstreamSettings(_Section):
     trust: Literal["cloud", "private"] = "cloud"
     """Whether what is sent leaves the user's own machines."""
     context: int | None = Field(None, ge=256)
-    """Tokens of context of its models; unset is not checked."""
+    """Tokens of context of its models, which the upstream that local.runtime names must state; unset is not checked."""
     tools: bool = False
     """Whether its models are able to call tools."""
     usd_per_million_input: float | None = Field(None, ge=0)
@@ -74,6 +77,11 @@ class UpstreamSettings(_Section):
     """Seconds to connect."""
     idle_timeout_s: float = Field(120.0, gt=0)
     """Seconds that a stream may be silent."""
+
+
+def is_private(upstream: UpstreamSettings, model: str) -> bool:
+    """Say whether a model runs on the user's own machines; one with a cloud tag is run by Ollama's cloud."""
+    return upstream.trust == "private" and not _OLLAMA_CLOUD_TAG.fullmatch(model)
 
 
 class LocalSettings(_Section):
@@ -116,7 +124,7 @@ class PolicySettings(_Section):
 
     cloud: str | None = None
     """Upstream and model of the cloud lane, as in openai/gpt-5.4."""
-    local_only_classes: tuple[str, ...] = ("client", "patient", "student", "voice", "biometric", "trade_secret")
+    local_only_classes: tuple[str, ...] = LOCAL_ONLY_CLASSES
     """Data classes that never leave the machine."""
     customer_data_types: tuple[str, ...] = ("CUSTOMER",)
     """Placeholder types whose finding marks a task as customer data, which never leaves the machine, masked or not."""
@@ -136,17 +144,24 @@ class PolicySettings(_Section):
     either_task_types: tuple[TaskType, ...] = ("draft",)
     """Task types of which either lane will do, where the data are public; `choose` decides."""
     choose: Choice = "cheapest"
-    """What decides where either lane will do: price, measured latency or measured quality."""
+    """What decides where either lane will do: price, measured latency or quality. No quality of a general base is
+    measured, so `best` takes the cloud today."""
     max_local_tokens: int = Field(12_000, ge=1)
     """A task of this many tokens or more is too long for the general local base."""
     rules: tuple[PolicyRule, ...] = ()
     """The user's own rules, tried before the default ones that route by fitness."""
 
+    @property
+    def data_classes(self) -> frozenset[str]:
+        """The data classes that a task may be said to have: the project's own, and those that this policy names."""
+        ruled = (str(rule.when["data_class"]).lstrip("!= ") for rule in self.rules if "data_class" in rule.when)
+        return frozenset((PUBLIC, "code", *LOCAL_ONLY_CLASSES, *self.local_only_classes, *ruled))
+
 
 class RedactionSettings(_Section):
     """What is masked before anything leaves."""
 
-    rules: dict[str, str] = {"CUSTOMER": r"customer_[0-9]+"}
+    rules: dict[str, str] = {"CUSTOMER": r"(?i:customer_[0-9]+)"}
     """Further patterns: placeholder type to regular expression."""
 
 
@@ -217,7 +232,10 @@ def _check_general_base(local: LocalSettings, upstreams: Mapping[str, UpstreamSe
     if local.base == SEEDLING or (listed and local.base not in listed):
         known = f"; listed are {', '.join(listed)}" if listed else ""
         raise ValueError(f"local.base {local.base!r} must be a model of upstream {local.runtime!r}{known}")
-    if _OLLAMA_CLOUD_TAG.fullmatch(local.base):
+    if upstreams[local.runtime].context is None:
+        key = f"upstreams.{local.runtime}.context"
+        raise ValueError(f"{key} must be set, as local.runtime names it; write the tokens of context of {local.base!r}")
+    if not is_private(upstreams[local.runtime], local.base):
         raise ValueError(f"local.base {local.base!r} is run by Ollama's cloud; name a model that runs on your machines")
 
 

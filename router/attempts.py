@@ -28,7 +28,6 @@ from router.chat import JsonObject, outgoing_body
 from router.exchange import Wire
 from router.hints import without_hints
 from router.naming import Target
-from router.policy import NOBODY
 from router.routing import Routed
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
@@ -119,7 +118,7 @@ class Attempt:
             ttft_ms=ttft_ms,
             confidence=confidence,
             verification=verification,
-            error=self.mask_error(error) if error is not None and self._asks_private else error,
+            error=None if error is None else self.mask_error(error),
         )
 
     @property
@@ -131,12 +130,16 @@ class Attempt:
     def _asks_private(self) -> bool:
         """Whether a private upstream is asked: it sees the real values, and the ledger must not."""
         cloud = self.routed.cloud
-        asked = self.intent.decision.selected_runtime not in (EMBEDDED, NOBODY)
+        decision = self.intent.decision
+        asked = decision.lane is not Lane.NO_OP and decision.selected_runtime != EMBEDDED
         return asked and cloud is not None and cloud.private
 
     def mask_error(self, error: str) -> str:
-        """Return what went wrong as the ledger may hold it."""
-        return str(self._mask(error) or "an error that cannot be masked")
+        """Return what went wrong as the ledger may hold it; a placeholder that it quotes stays as it is."""
+        try:
+            return self.routed.redaction.masker.mask_report(error)
+        except RedactionError:
+            return "an error that cannot be masked"
 
     def _mask(self, said: Json) -> Json:
         """Return an answer as the ledger may hold it, None where it cannot be masked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import orjson
@@ -164,22 +164,21 @@ async def _check_status(reply: CloudReply, attempt: Attempt) -> None:
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return
     body = await read_whole(reply, MAX_ANSWER_BYTES)
-    said = _said(body)
-    if _restores(attempt.routed):
-        said = replace(said, message=attempt.routed.redaction.masker.restore(said.message))
+    said, masker = _said(body), attempt.routed.redaction.masker
+    restored = masker.restore(said.message) if _restores(attempt.routed) else None
     retry_after = reply.headers.get("retry-after")
-    raise UpstreamStatusError(attempt.target.upstream, reply.status, body, retry_after, said)
+    raise UpstreamStatusError(attempt.target.upstream, reply.status, body, retry_after, said, restored)
 
 
 def _said(body: bytes) -> UpstreamProblem:
-    """Return what an upstream's error says, in whatever form it came."""
+    """Return what an upstream's error says; of a body that is no JSON the length alone, as a cut may hide a secret."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         parsed = None
     error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
     known = error if isinstance(error, dict) else {}
-    message = known.get("message") or error or body[:300].decode(errors="replace") or "an empty body"
+    message = known.get("message") or error or (f"{len(body):,} bytes that are no JSON error" if body else "nothing")
     kind, code, param = (None if known.get(key) is None else str(known[key]) for key in ("type", "code", "param"))
     return UpstreamProblem(str(message), kind, code, param)
 
@@ -188,9 +187,9 @@ def _object(raw: bytes) -> JsonObject:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise UpstreamError(f"the upstream's answer is not JSON: {raw[:80]!r}") from error
+        raise UpstreamError(f"the upstream's answer is not JSON: {len(raw):,} bytes; ask again") from error
     if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
-        raise UpstreamError(f"the upstream's answer is no chat completion: {raw[:80]!r}")
+        raise UpstreamError("the upstream's answer is no chat completion; check its base_url")
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from registry.artifacts import ArtifactStore
 from registry.catalog import Catalog
 from registry.database import Database, open_database
 from registry.entities import Purpose
+from registry.errors import ConfigError
 from registry.home import Home, socket_folder
 from registry.ids import Clock, NewId, new_id, utc_now
 from registry.ledger import Ledger, new_writer_id
@@ -93,6 +94,14 @@ def proxy_for(base_url: str) -> str | None:
     return getproxies().get(parts.scheme)
 
 
+def _check_customer_types(named: Collection[str], known: Collection[str]) -> None:
+    """Refuse a type that nothing is ever masked as: it would keep no customer data at home."""
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        types = ", ".join(sorted(known))
+        raise ConfigError(f"policy.customer_data_types: no redaction rule finds {unknown[0]!r}; known types: {types}")
+
+
 @asynccontextmanager
 async def open_deps(
     home: Home, settings: Settings, outside: Outside, *, purpose: Purpose | None = None
@@ -102,6 +111,7 @@ async def open_deps(
     What is served counts as `purpose`, which is the home's own where none is given.
     """
     redactor = default_redactor(settings.redaction.rules)
+    _check_customer_types(settings.policy.customer_data_types, redactor.types)
     prices = Prices(settings.upstreams)
     home.prepare()
     async with AsyncExitStack() as stack:

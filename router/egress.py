@@ -10,7 +10,7 @@ import orjson
 
 from registry.entities import Intent
 from registry.errors import NotFoundError, UpstreamError
-from registry.settings import UpstreamSettings
+from registry.settings import UpstreamSettings, is_private
 from router.chat import JsonObject
 from router.recording import Recorder
 from router.upstream import Cloud, CloudReply, CloudRequest, UnreachableError
@@ -66,7 +66,7 @@ class Egress:
 
     def _request(self, intent: Intent, parcel: Parcel) -> CloudRequest:
         settings = self._upstreams[parcel.upstream]
-        body = parcel.received if settings.trust == "private" else parcel.masked
+        body = parcel.received if is_private(settings, str(parcel.received.get("model"))) else parcel.masked
         limit = min(settings.timeout_s, parcel.deadline_s or settings.timeout_s)
         headers = {name: parcel.headers[name] for name in _PASSED_HEADERS if name in parcel.headers}
         return CloudRequest(_PATHS[intent.surface], orjson.dumps(body), headers, limit, bool(body.get("stream")))

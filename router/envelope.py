@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from registry.entities import Json, Lane, TaskEnvelope
 from registry.prompting import text_of
+from registry.settings import PUBLIC
 from router.chat import JsonObject, last_user_text
 from router.hints import Hints
 from router.naming import Place
-from router.offers import PUBLIC
 from router.task_types import task_type
 
 _CHARACTERS_PER_TOKEN = 4

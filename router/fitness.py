@@ -11,6 +11,9 @@ from router.rungs import KINDS
 
 _FOREIGN_FIELDS = ("tools", "functions", "logprobs", "top_logprobs", "logit_bias", "audio", "web_search_options")
 
+_ANSWER_TOKENS = 1024
+"""Room for an answer of the general base where the client sets no limit."""
+
 
 def needs_engine(specialist: Specialist) -> bool:
     """Say whether a specialist decodes; a table or a linear classifier does not."""
@@ -67,10 +70,17 @@ def unfit_for_base(body: JsonObject, envelope: TaskEnvelope, upstream: UpstreamS
         return "the request has more than text"
     if (envelope.has_tools or envelope.in_tool_loop) and not upstream.tools:
         return "the request has tools, and the upstream is not listed as able to call them"
-    needed = envelope.estimated_tokens + estimate_tokens([body.get("tools"), body.get("functions")])
-    if upstream.context is not None and needed >= upstream.context:
-        return f"it has about {needed:,} tokens, the context has {upstream.context:,}"
+    tokens = envelope.estimated_tokens + estimate_tokens([body.get("tools"), body.get("functions")])
+    needed = tokens + (client_limit(body) or _ANSWER_TOKENS)
+    if upstream.context is not None and needed > upstream.context:
+        return f"it needs about {needed:,} tokens with its answer, the context has {upstream.context:,}"
     return ""
+
+
+def client_limit(body: JsonObject) -> int | None:
+    """Return the client's own limit on the answer's tokens, None where there is none."""
+    limits = [body.get("max_completion_tokens"), body.get("max_tokens")]
+    return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)
 
 
 def _speaks(body: JsonObject) -> bool:

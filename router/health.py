@@ -7,6 +7,7 @@ import asyncio
 from registry.entities import Json
 from registry.errors import LedgerError
 from router.deps import Deps
+from router.fitness import needs_engine
 
 _PROBE_S = 2.0
 
@@ -53,5 +54,7 @@ def backend_state(deps: Deps) -> str:
         return "ok"
     champions = deps.registry.current().champions
     if champions and not deps.outside.engine_missing:
+        return "ok"
+    if any(not needs_engine(offer.specialist) for offer in champions.values()):
         return "ok"
     return deps.outside.engine_missing if champions else "no upstream is configured and no specialist is promoted"

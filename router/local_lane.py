@@ -23,7 +23,7 @@ from router.engine.protocol import Done, FinishReason, Piece
 from router.engines import EnginePool
 from router.envelope import estimate_tokens
 from router.exchange import CutStreamError
-from router.fitness import wants_json_object
+from router.fitness import client_limit, wants_json_object
 from router.pricing import Prices
 from router.problems import UnservedError, problem_of
 from router.recording import Recorder
@@ -177,9 +177,10 @@ class LocalLane:
     async def _fail(self, attempt: Attempt, error: ModelBreederError, escalates: bool) -> str:
         """Record a failure; return it where another model may stand in, else raise it."""
         if escalates:
-            note = self.recorder.note(attempt.id, EvidenceType.FALLBACK, {"error": str(error)})
-            await self.recorder.record(attempt.outcome(Status.ESCALATED, error=str(error)), *attempt.notes, note)
-            return str(error)
+            why = attempt.mask_error(str(error))
+            note = self.recorder.note(attempt.id, EvidenceType.FALLBACK, {"error": why})
+            await self.recorder.record(attempt.outcome(Status.ESCALATED, error=why), *attempt.notes, note)
+            return why
         with suppress(ModelBreederError):
             await self.recorder.record(attempt.outcome(Status.ERROR, error=str(error)), *attempt.notes)
         raise error
@@ -268,12 +269,6 @@ def _prompt(attempt: Attempt) -> Prompt:
 def _stopped(text: str, stops: Sequence[str]) -> str:
     """Return the text up to the first of the texts at which it is to end."""
     return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
-
-
-def client_limit(body: JsonObject) -> int | None:
-    """Return the client's own limit on the answer's tokens, None where there is none."""
-    limits = [body.get("max_completion_tokens"), body.get("max_tokens")]
-    return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)
 
 
 def stop_texts(body: JsonObject) -> tuple[str, ...]:

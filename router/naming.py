@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from registry.entities import Lane
-from registry.settings import UpstreamSettings
+from registry.settings import UpstreamSettings, is_private
 from router.hints import NAME_PATTERN
 from router.problems import InvalidRequestError
 
@@ -62,7 +62,7 @@ def read_place(
         return Place(default, Lane.LOCAL_FAST, workflow=model.split("@", maxsplit=1)[0], specialist=model)
     target = qualified(model, upstreams)
     if target is not None:
-        private = upstreams[target.upstream].trust == "private"
+        private = is_private(upstreams[target.upstream], target.model)
         return Place(target, Lane.LOCAL_PRIVATE if private else Lane.CLOUD_ESCALATION)
     return Place(_offering(model, upstreams, default))
 

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from registry.entities import Evaluation, Specialist, TaskEnvelope, Verdict
-from registry.settings import Choice, PolicySettings
+from registry.settings import PUBLIC, Choice, PolicySettings
 from router.naming import Target
-
-PUBLIC = "public"
-"""The data class of a task of which nothing else was said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,9 @@ def _parsed(data: bytes) -> JsonObject:
     try:
         chunk = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise UpstreamError(f"the upstream sent an event that is not JSON: {data[:80]!r}") from error
+        raise UpstreamError(f"the upstream sent an event that is not JSON: {len(data):,} bytes; ask again") from error
     if not isinstance(chunk, dict):
-        raise UpstreamError(f"the upstream sent an event that is no JSON object: {data[:80]!r}")
+        raise UpstreamError("the upstream sent an event that is no JSON object; check its base_url")
     problem = chunk.get("error")
     if problem:
         said = problem.get("message") if isinstance(problem, dict) else problem

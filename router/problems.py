@@ -141,7 +141,7 @@ def problem_of(error: ModelBreederError) -> Problem:
 
 def _upstream_problem(error: UpstreamError) -> Problem:
     """Say what an upstream's failure means to the client; its own 401 is about our key, not the caller's."""
-    text = str(error)
+    text = error.shown if isinstance(error, UpstreamStatusError) else str(error)
     if isinstance(error, UpstreamTimeoutError):
         return Problem(HTTPStatus.GATEWAY_TIMEOUT, ProblemType.TIMEOUT, text, "upstream_timeout")
     if error.status == HTTPStatus.UNAUTHORIZED:

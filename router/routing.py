@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
 from registry.entities import Lane, RouteDecision, TaskEnvelope
 from registry.prompting import Prompt, prompt_of
-from registry.settings import Settings
+from registry.settings import Settings, is_private
 from router.chat import JsonObject
 from router.envelope import envelope_of
 from router.exchange import Incoming
@@ -103,9 +104,10 @@ class Router:
 
         Raises:
             RedactionError: something in it could not be inspected, so it may go nowhere.
-            InvalidRequestError: its hints contradict the place that its model name asks for.
+            InvalidRequestError: its hints contradict the place that its model name asks for, or name no data class.
 
         """
+        _check_class(incoming.hints.data_class, self._settings.policy.data_classes)
         redaction = self._redactor.redact(cast("dict[str, object]", incoming.request.body))
         place = self._place(incoming)
         standings = self._registry.current()
@@ -153,7 +155,7 @@ class Router:
     def _cloud_offer(self, place: Place, now: datetime) -> CloudOffer | None:
         if place.target is None:
             return None
-        private = self._settings.upstreams[place.target.upstream].trust == "private"
+        private = is_private(self._settings.upstreams[place.target.upstream], place.target.model)
         price, latency_ms = self._prices.blended(place.target, now), self._latencies.median_ms(place.target.name, now)
         return CloudOffer(place.target, private, price, latency_ms)
 
@@ -168,6 +170,16 @@ class Router:
         offer = CloudOffer(target, True, price, self._latencies.median_ms(target.name, now))
         named = f"the client asked for {envelope.requested_model!r}" if place.workflow else ""
         return BaseOffer(offer, named or unfit_for_base(masked, envelope, upstream))
+
+
+def _check_class(data_class: str | None, known: Collection[str]) -> None:
+    """Refuse a data class that no rule knows: taken for public, a slip of the pen would let private data leave."""
+    if data_class is not None and data_class not in known:
+        raise InvalidRequestError(
+            f"data class {data_class!r} is not known; known are {', '.join(sorted(known))}, and those that "
+            "policy.local_only_classes or a rule names",
+            "data-class",
+        )
 
 
 def _check_agreement(place: Place, hints: Hints) -> None:

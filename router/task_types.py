@@ -30,8 +30,12 @@ _THIS = r"(?:the|this|these|those|that|my|our|all|each|every|following|below|att
 _SPEC = r"(?:specs?|specifications?|requirements?|openapi|swagger|interface|contract|signature|docstring|stub)\b"
 _CODE = (
     r"(?:code\w*|functions?|methods?|class\w*|components?|modules?|programs?|scripts?|interfaces?|variables?"
-    r"|constants?|helpers?|services?|apps?|application|project|repo\w*|library|package|tests?|site|api)\b"
+    r"|constants?|helpers?|services?|apps?|application|project|repo\w*|library|package|tests?|site|api"
+    r"|regex\w*|sql|migrations?|endpoints?|hooks?|query|queries)\b"
 )
+# Before a text that is to be written: no word of code, else code is to be written that handles such a text.
+_PROSE = rf"(?:(?!{_CODE}|tables?\b)\S+ ){{0,5}}?"
+_OF_CODE = rf" (?:{_CODE}|tables?\b)"
 _LETTERS = (
     r"(?:e-?mails?|letters?|blog|posts?|tweets?|announcement|newsletter|essay|article|story|poem|speech|reply"
     r"|(?<!commit )message|press release|release notes|invitation)\b"
@@ -50,15 +54,15 @@ PATTERNS: Mapping[TaskType, str] = {
     "unit-tests": rf"{_MAKE}(?!{_FEW}pass){_FEW}(?:tests|test cases?|test suite|unit-?tests?|tests? (?:for|that))\b"
     rf"|unit[- ]?test {_THIS}|cover {_FEW}tests\b",
     "summarize": rf"summari[sz](?:e|es|er|ing)\b|tl;?dr|(?:sum up|condense|recap) {_THIS}"
-    rf"|{_MAKE}{_FEW}(?:summary|summaries|abstract|synopsis|digest|tl;?dr)\b",
+    rf"|{_MAKE}{_PROSE}(?:summary|summaries|synopsis|tl;?dr)\b(?!{_OF_CODE})",
     "extract": rf"(?:extract(?:s|or)?\b|(?:parses?|pulls? out) {_THIS})(?! ?{_FEW}{_CODE})",
     "convert": rf"(?:convert|transform|reformat|format|turn)s? (?!{_FEW}{_CODE}){_FEW}(?:to|into|as) \w",
     "boilerplate": rf"(?:scaffold|bootstrap)s? \w"
     rf"|{_MAKE}{_FEW}(?:boilerplate|scaffold(?:ing)?|skeleton|getters|setters|dockerfile|makefile)\b",
     "commit-message": r"commit messages? (?:for|generator|writer)\b"
-    rf"|{_MAKE}{_FEW}commit (?:messages?|msg|title|summary)\b",
+    rf"|{_MAKE}{_PROSE}commit (?:messages?|msg|title|summary)\b(?!{_OF_CODE})",
     "translate": rf"translat(?:e|es|or)\b(?! ?{_FEW}{_CODE})",
-    "draft": rf"(?:draft|brainstorm)s? \w|(?:write|compose|word|phrase)s? {_FEW}{_LETTERS}",
+    "draft": rf"(?:draft|brainstorm)s? \w|(?:write|compose|word|phrase)s? {_PROSE}{_LETTERS}",
 }
 """How a clause begins that asks for work of a type, after words of politeness and the like."""
 

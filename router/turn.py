@@ -13,10 +13,13 @@ from registry.entities import (
     Purpose,
     RouteDecision,
     Specialist,
+    SpecialistKind,
     Status,
 )
 from registry.errors import (
+    ArtifactError,
     ConfigError,
+    EngineError,
     ModelBreederError,
     RedactionError,
     RefusedError,
@@ -30,6 +33,7 @@ from router.exchange import CutStreamError, Incoming, TurnError, Wire
 from router.local_lane import LocalLane
 from router.masker_memory import MaskerMemory
 from router.naming import Target
+from router.offers import BaseOffer
 from router.policy import HUMAN_REVIEW
 from router.problems import UnservedError
 from router.recording import Recorder
@@ -110,14 +114,19 @@ class Turns:
         raise RefusedError(reason) if attempt.routed.route.forbidden else UnservedError(reason)
 
     async def _local_first(self, attempt: Attempt) -> None:
-        decision, cloud = attempt.routed.decision, attempt.routed.cloud
+        decision, cloud, base = attempt.routed.decision, attempt.routed.cloud, _base_behind_table(attempt.routed)
         escalates = cloud is not None and decision.fallback_target == cloud.target.name
-        why = await self.local.serve(attempt, escalates=escalates)
+        why = await self.local.serve(attempt, escalates=escalates or base is not None)
         if not why:
             return
         rule = LOCAL_FAILED_RULE if attempt.first_token_s is None else WEAK_ANSWER_RULE
         detail: Json = {"parent": attempt.id, "specialist": attempt.specialist.name, "why": why}
-        child = self._child(attempt, _escalated(decision, attempt.target, rule, why), EvidenceType.ESCALATION, detail)
+        if escalates or base is None:
+            sent_on = _escalated(decision, attempt.target, rule, why)
+            child = self._child(attempt, sent_on, EvidenceType.ESCALATION, detail)
+        else:
+            stays, aimed = _handed_on(decision, base.target, rule, why), attempt.routed.aimed_at_base()
+            child = self._child(attempt, stays, EvidenceType.FALLBACK, detail, aimed)
         await self._serve_child(child, self.cloud.serve(child))
 
     async def _base_first(self, attempt: Attempt, routed: Routed) -> None:
@@ -147,10 +156,16 @@ class Turns:
         except (UpstreamError, ConfigError) as error:
             if not _has_stand_in(attempt.routed) or _is_about_the_request(error):
                 raise
-            decision = _stand_in(decision, attempt.specialist, str(error))
-            detail = {"parent": attempt.id, "why": str(error)}
-            child = self._child(attempt, decision, EvidenceType.FALLBACK, detail)
-            await self._serve_child(child, self.local.serve(child, escalates=False))
+            why = attempt.mask_error(str(error))
+            detail = {"parent": attempt.id, "why": why}
+            child = self._child(attempt, _stand_in(decision, attempt.specialist, why), EvidenceType.FALLBACK, detail)
+            try:
+                await self._serve_child(child, self.local.serve(child, escalates=False))
+            except TurnError as failed:
+                if not isinstance(failed.cause, EngineError | ArtifactError):
+                    raise
+                # What the cloud said, and when to ask again, helps more than why nobody could stand in.
+                raise error from failed
 
     async def _serve_child(self, child: Attempt, serving: Awaitable[object]) -> None:
         """Serve a second attempt, whose headers then tell how the request ended."""
@@ -180,6 +195,13 @@ def _has_stand_in(routed: Routed) -> bool:
     return routed.local is not None and routed.decision.fallback_target == routed.local.specialist.name
 
 
+def _base_behind_table(routed: Routed) -> BaseOffer | None:
+    """Return the general base where it can serve what a table does not know."""
+    if routed.local is None or routed.local.specialist.kind is not SpecialistKind.TABLE:
+        return None
+    return None if routed.base is None or routed.base.unfit else routed.base
+
+
 def _is_about_the_request(error: ModelBreederError) -> bool:
     return isinstance(error, UpstreamStatusError) and error.is_about_the_request
 
@@ -199,15 +221,18 @@ def _stand_in(decision: RouteDecision, specialist: Specialist, why: str) -> Rout
 
 def _escalated(decision: RouteDecision, target: Target, rule: str, why: str) -> RouteDecision:
     """Return the decision to let a cloud model answer what its first choice did not."""
+    sent_on = _handed_on(decision, target, rule, why)
+    return replace(sent_on, lane=Lane.CLOUD_ESCALATION, redaction_required=True, evidence_required=True)
+
+
+def _handed_on(decision: RouteDecision, target: Target, rule: str, why: str) -> RouteDecision:
+    """Return the decision to let an upstream's model answer, in the same lane, what its first choice did not."""
     return replace(
         decision,
-        lane=Lane.CLOUD_ESCALATION,
         selected_runtime=target.upstream,
         selected_model_or_stack=target.name,
         rule=rule,
         local_reason=why,
-        redaction_required=True,
-        evidence_required=True,
         fallback_target=HUMAN_REVIEW,
         candidates=tuple(_judged(candidate, target, why) for candidate in decision.candidates),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from registry.errors import UpstreamError
@@ -28,12 +28,25 @@ class UpstreamProblem:
 
 
 class UpstreamStatusError(UpstreamError):
-    """The upstream answered with an error status."""
+    """The upstream answered with an error status; its text is what the upstream said, `shown` what the client gets.
 
-    def __init__(self, name: str, status: int, body: bytes, retry_after: str | None, said: UpstreamProblem) -> None:
-        super().__init__(f"upstream {name!r} answered {status}: {said.message}", status=status, body=body)
+    The two differ where values were masked: `restored` is the upstream's message with them put back.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        status: int,
+        body: bytes,
+        retry_after: str | None,
+        said: UpstreamProblem,
+        restored: str | None = None,
+    ) -> None:
+        answered = f"upstream {name!r} answered {status}"
+        super().__init__(f"{answered}: {said.message}", status=status, body=body)
         self.retry_after = retry_after
-        self.said = said
+        self.said = said if restored is None else replace(said, message=restored)
+        self.shown = f"{answered}: {self.said.message}"
 
     @property
     def is_about_the_request(self) -> bool:

@@ -75,15 +75,14 @@ def breed(
     Interrupted, it goes on when repeated.
     """
     from breeder.breeding import breed as breed_workflow
-    from breeder.breeding import freeze_workflow
+    from breeder.breeding import freeze_workflow, table_or_why_not, tasks_to_label
 
     chosen = chosen_recipe(context, recipe, overrides)
     with opened(context) as deps:
         if dry_run:
             dataset = freeze_workflow(deps, workflow, chosen)
-            calls = chosen.evaluation.cloud_samples * sum(
-                len(dataset.rows[part]) for part in ("calibration", "holdout")
-            )
+            tasks = tasks_to_label(dataset, table_or_why_not(dataset, chosen, rung))
+            calls = chosen.evaluation.cloud_samples * len(tasks)
             say_json({**_told(dataset), "recipe": chosen.model_dump(mode="json"), "cloud_calls": calls})
             return
         result = breed_workflow(deps, workflow, chosen, generations=generations, start=rung, promote=promote)

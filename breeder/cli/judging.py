@@ -14,7 +14,14 @@ from router.cli.frame import JsonOption, home_of, say, say_json
 if TYPE_CHECKING:
     from registry.entities import Promotion
 
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept for good.")]
+
+def _stated(reason: str) -> str:
+    if not reason.strip():
+        raise typer.BadParameter("say why; it is kept for good")
+    return reason
+
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept for good.", callback=_stated)]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
 
 
@@ -70,7 +77,7 @@ def rollback(
     with opened(context) as deps:
         if dry_run:
             history = deps.catalog.promotions(workflow)
-            _would(workflow, history, champion_before(history), as_json)
+            _would(workflow, history, champion_before(workflow, history), as_json)
             return
         move = deps.catalog.rollback(workflow, by=getpass.getuser(), reason=reason, at=deps.now())
     _moved(move, as_json)

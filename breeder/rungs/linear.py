@@ -146,14 +146,18 @@ def _train(matrix: csr_array, wanted: _Labels, labels: int, penalty: float, seed
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
+    all_weights = np.zeros((matrix.shape[1], labels), np.float32)
+    all_intercepts = np.full(labels, _NEVER)
+    if len(only := np.unique(wanted)) == 1:
+        # A fold may lack every row of a rare second label, and there is nothing to tell apart.
+        all_intercepts[only] = 0
+        return all_weights, all_intercepts
     one = LogisticRegression(C=penalty, solver="liblinear", dual=True, tol=1e-2, max_iter=1000, random_state=seed)
     fitted = OneVsRestClassifier(one).fit(matrix, wanted)
     weights = np.vstack([each.coef_ for each in fitted.estimators_])
     intercepts = np.concatenate([each.intercept_ for each in fitted.estimators_])
     if len(fitted.classes_) == 2:
         weights, intercepts = np.vstack([-weights, weights]), np.concatenate([-intercepts, intercepts])
-    all_weights = np.zeros((matrix.shape[1], labels), np.float32)
-    all_intercepts = np.full(labels, _NEVER)
     all_weights[:, fitted.classes_], all_intercepts[fitted.classes_] = weights.T, intercepts
     return all_weights, all_intercepts
 

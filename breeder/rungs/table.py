@@ -38,10 +38,10 @@ class TableTrial:
 def table_trial(dataset: Dataset, plan: DataPart) -> TableTrial:
     """Return the trial of a dataset's table."""
     tasks = [*(row for rows in dataset.rows.values() for row in rows), *dataset.repeats]
-    calibrates, judges = dataset.rows["calibration"][0].at_utc, dataset.rows["holdout"][0].at_utc
-    before = (row for row in tasks if row.at_utc < calibrates and row.tier is not Tier.OPEN)
-    between = [row for row in tasks if calibrates <= row.at_utc < judges]
-    after = [row for row in tasks if row.at_utc >= judges]
+    calibrates, judges = dataset.rows["calibration"][0].place, dataset.rows["holdout"][0].place
+    before = (row for row in tasks if row.place < calibrates and row.tier is not Tier.OPEN)
+    between = [row for row in tasks if calibrates <= row.place < judges]
+    after = [row for row in tasks if row.place >= judges]
     return TableTrial(
         known=_best(row for row in before if fits(row.prompt, dataset.trim)),
         calibration=judged_tasks(between)[-plan.maximum_calibration :],
@@ -50,17 +50,35 @@ def table_trial(dataset: Dataset, plan: DataPart) -> TableTrial:
 
 
 def judged_tasks(tasks: Sequence[Row]) -> tuple[Row, ...]:
-    """Return a window's tasks oldest first, a few of each prompt, with the prompt's digest as their session.
+    """Return a window's tasks oldest first, a few of each prompt, those that hang together under one session.
 
-    The tasks of one prompt stand or fall together, whatever sessions they came in.
+    The tasks of one prompt stand or fall together, and so do those of one session: what either links, through others
+    too, is one cluster, named after a prompt of it.
     """
     counts: Counter[Prompt] = Counter()
     kept = []
-    for row in sorted(tasks, key=lambda row: (row.at_utc, row.interaction_id), reverse=True):
+    for row in sorted(tasks, key=lambda row: row.place, reverse=True):
         counts[row.prompt] += 1
         if counts[row.prompt] <= _MOST_OF_ONE:
-            kept.append(replace(row, session=prompt_digest(row.prompt).hex()))
-    return tuple(reversed(kept))
+            kept.append(row)
+    clusters = _clusters(kept)
+    return tuple(replace(row, session=prompt_digest(clusters[row.prompt]).hex()) for row in reversed(kept))
+
+
+def _clusters(tasks: Sequence[Row]) -> dict[Prompt, Prompt]:
+    """Return for each prompt the one that stands for all that sessions link it with."""
+    parents = {row.prompt: row.prompt for row in tasks}
+
+    def root(prompt: Prompt) -> Prompt:
+        while (parent := parents[prompt]) != prompt:
+            prompt = parents[prompt] = parents[parent]
+        return prompt
+
+    first: dict[str, Prompt] = {}
+    for row in tasks:
+        if row.session is not None:
+            parents[root(row.prompt)] = root(first.setdefault(row.session, row.prompt))
+    return {prompt: root(prompt) for prompt in parents}
 
 
 def why_no_table(dataset: Dataset, trial: TableTrial, minimum_coverage: float) -> str:
@@ -68,7 +86,7 @@ def why_no_table(dataset: Dataset, trial: TableTrial, minimum_coverage: float) -
     if not dataset.repeats:
         return "no task has come twice"
     known = {row.prompt for row in trial.known}
-    share = sum(row.prompt in known for row in trial.calibration) / len(trial.calibration)
+    share = sum(row.prompt in known for row in trial.calibration) / max(1, len(trial.calibration))
     if share >= minimum_coverage:
         return ""
     return f"{share:.0%} of the calibration tasks were seen before, {minimum_coverage:.0%} are needed"

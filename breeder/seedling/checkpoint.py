@@ -56,9 +56,11 @@ def write_text(path: Path, text: str) -> None:
 def save_checkpoint(
     folder: Path, model: LlamaForCausalLM, optimizers: Optimizers, counters: Counters, recipe_digest: str
 ) -> Path:
-    """Write one checkpoint and drop the oldest."""
+    """Write one checkpoint and drop the oldest; a later one is there only where it was damaged, and goes first."""
     target = folder / f"step-{counters.step:08d}"
-    shutil.rmtree(target, ignore_errors=True)
+    for damaged in folder.glob("step-*"):
+        if damaged.name >= target.name:
+            shutil.rmtree(damaged)
     target.mkdir(parents=True)
     weights = {name: value.detach().contiguous() for name, value in model.named_parameters()}
     save_file(weights, target / "model.safetensors")

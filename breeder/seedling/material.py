@@ -60,5 +60,9 @@ def _examples(
     reading = Reading(shards if recipe.reading_share else Shards(), recipe.text_limit_bytes, recipe.reading_share)
     if not recipe.packed_examples:
         return FreshExamples(tokenizer, load_tasks(reading))
-    workers = len(os.sched_getaffinity(0))
-    return pack_examples(Packing(places.work, recipe.seed, recipe.packed_examples, reading), workers, report)
+    return pack_examples(Packing(places.work, recipe.seed, recipe.packed_examples, reading), _processors(), report)
+
+
+def _processors() -> int:
+    """Return how many processors this process may use; macOS does not say which are its own."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

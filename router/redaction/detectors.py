@@ -16,7 +16,7 @@ from router.redaction.vendor_keys import TelegramTokens, VendorKeys
 
 __all__ = ["DEFAULT_RULES", "DEFAULT_TYPES", "Detector", "PatternRule", "Span", "default_detectors", "find_spans"]
 
-DEFAULT_RULES: Final[Mapping[str, str]] = MappingProxyType({"CUSTOMER": r"customer_[0-9]+"})
+DEFAULT_RULES: Final[Mapping[str, str]] = MappingProxyType({"CUSTOMER": r"(?i:customer_[0-9]+)"})
 DEFAULT_TYPES: Final = frozenset({"SECRET", "PIIEMAIL", "PIICARD", *DEFAULT_RULES})
 
 

@@ -51,6 +51,10 @@ class Masker:
         """Return plain text with every finding replaced; `restore` is the inverse."""
         return apply(text, self._masking(text, ""))
 
+    def mask_report(self, text: str) -> str:
+        """Return plain text about a masked one with every finding replaced; placeholders in use stay as they are."""
+        return apply(text, self._masking(text, "", report=True))
+
     def mask_json(self, value: object) -> object:
         """Return a JSON value with every string masked: keys, values, and JSON inside strings, which stays JSON.
 
@@ -83,12 +87,12 @@ class Masker:
     def _escaped_values(self) -> dict[str, str]:
         return {placeholder: escape(value) for placeholder, value in self._values.items()}
 
-    def _masking(self, text: str, key: str) -> Iterator[Edit]:
+    def _masking(self, text: str, key: str, *, report: bool = False) -> Iterator[Edit]:
         words = [Span(word.start(), word.end(), word[1].upper(), "own-word") for word in self._vocabulary.find(text)]
         for span in merge([*words, *self._findings(text, key)]):
             value = text[span.start : span.end]
             own = self._vocabulary.is_word(value)
-            if own and value.upper() not in self._values:
+            if own and (report or value.upper() not in self._values):
                 self._reserved.add(value.upper())
             else:
                 yield Edit(span.start, span.end, self._placeholder(span.type, value, own=own))

@@ -109,6 +109,4 @@ def _refuse_opaque(value: object) -> None:
 
 
 def _opaque(what: str) -> RedactionError:
-    return RedactionError(
-        f"{what} cannot be inspected for secrets; use a local lane, send text, or allow opaque parts in the policy"
-    )
+    return RedactionError(f"{what} cannot be inspected for secrets, so it goes nowhere; send what it says as text")

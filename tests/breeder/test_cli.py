@@ -10,7 +10,9 @@ from registry.catalog import Catalog
 from registry.database import open_database
 from registry.entities import Specialist, SpecialistKind, Workflow
 from registry.home import Home
-from tests.breeder.makers import START
+from registry.ids import new_id
+from registry.ledger import Ledger
+from tests.breeder.makers import START, interaction
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +29,7 @@ def call(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("mine", "nothing"), 3, "the ledger has no interaction of workflow 'nothing'"),
         (("specialists", "show", "nobody@1"), 3, "nobody@1"),
         (("promote", "nobody@1", "--reason", "x"), 3, "nobody@1"),
+        (("rollback", "nothing", "--reason", "x", "--dry-run"), 3, "no champion came before"),
         (("breed", "w", "--recipe", "sedling"), 3, "no recipe 'sedling'; known: debug"),
         (("breed", "w", "--set", "lora.rank=none"), 2, "lora.rank"),
         (("recipes", "show", "nope.toml"), 3, "no recipe"),
@@ -57,9 +60,10 @@ def test_a_rehearsal_leaves_a_backup_that_it_did_not_make(tmp_path: Path):
     assert (tmp_path / "data" / "ledger.db.bak").read_text() == "mine"
 
 
-def test_a_home_that_is_a_file_is_one_line(tmp_path: Path):
+@pytest.mark.parametrize("command", [("demo",), ("specialists", "ls"), ("rollback", "w", "--reason", "x")])
+def test_a_home_that_is_a_file_is_one_line(tmp_path: Path, command: tuple[str, ...]):
     (tmp_path / "file").write_text("")
-    result = call(tmp_path / "file", "demo")
+    result = call(tmp_path / "file", *command)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
 
 
@@ -81,6 +85,24 @@ def test_show_names_the_grammar_of_a_specialist(tmp_path: Path):
     shown = [json.loads(call(tmp_path, "specialists", "show", f"desk@{version}").stdout) for version in (1, 2)]
     assert [one["grammar"] for one in shown] == ["one of 2 labels", "none"]
     assert shown[0]["specialist"]["grammar"].startswith("# one of 2 labels\nroot ::=")
+
+
+def test_a_dry_run_counts_the_cloud_calls_for_the_tasks_of_the_table_too(tmp_path: Path):
+    database = open_database(Home.at(tmp_path).database_url)
+    ledger = Ledger(database, "test", new_id)
+    for number in range(64):
+        asked = interaction(number, f"thing {number % 20 if number < 60 else 'often'}")
+        assert asked.outcome is not None
+        ledger.append(asked.intent, asked.outcome)
+    database.close()
+    plan = ("--set", "data.minimum_rows=10", "--set", "evaluation.cloud_samples=2")
+    table, later = (
+        json.loads(call(tmp_path, "breed", "w", "--dry-run", *plan, "--rung", rung).stdout)
+        for rung in ("table", "linear")
+    )
+
+    assert later["cloud_calls"] == 2 * (later["rows"]["calibration"] + later["rows"]["holdout"])
+    assert table["cloud_calls"] == later["cloud_calls"] + 2 * 3
 
 
 def test_help_is_light(tmp_path: Path):

@@ -81,16 +81,17 @@ class World:
     ladder: Ladder
     tracker: Notebook
     told: list[str]
+    groups: list[list[Bred]]
 
     def climb(self, start: Rung = Rung.TABLE) -> list[list[Bred]]:
         """Return the groups up to the pass, or to where a base would be needed."""
-        climbing, groups = self.ladder.climb(start), list[list[Bred]]()
+        climbing = self.ladder.climb(start)
         try:
             while group := next(climbing, None):
-                groups.append(group)
+                self.groups.append(group)
         except NeedsBaseError:
             self.told.append("a base is needed")
-        return groups
+        return self.groups
 
 
 def desk_rows(count: int, wrong: Callable[[int], bool] = lambda number: False) -> list[Row]:
@@ -124,9 +125,13 @@ def made(tmp_path: Path, rows: Sequence[Row], table: TableTasks | str = "no task
         socket_dir=tmp_path,
         local=LocalSettings(),
     )
-    tracker, told = Notebook(), list[str]()
-    breeding = Breeding(dataset, bench, Recipe(name="test"), tmp_path, tracker, told.append)
-    return World(Ladder(breeding, table, no_base, 1), tracker, told)
+    tracker, told, groups = Notebook(), list[str](), list[list[Bred]]()
+    breeding = Breeding(dataset, bench, Recipe(name="test"), tmp_path, tracker, told.append, lambda one: None)
+
+    def looks() -> int:
+        return sum(one.measured.judged for group in groups for one in group)
+
+    return World(Ladder(breeding, table, no_base, 1, looks), tracker, told, groups)
 
 
 def test_the_first_rung_that_passes_ends_the_climb_without_a_base(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.random import default_rng
 from scipy import stats
 
-from breeder.margin import independent_tasks, look_alpha, paired_lower_bound, paired_upper_bound
+from breeder.margin import independent_tasks, look_alpha, look_of, paired_lower_bound, paired_upper_bound
 from registry.errors import DataError
 
 differences = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 1 / 3, 1.0]), min_size=1, max_size=40)
@@ -212,3 +212,8 @@ def test_a_difference_outside_the_scale_is_refused(wrong: float) -> None:
     """The bound holds for bounded scores only."""
     with pytest.raises(DataError, match=r"scores must lie in \[0, 1\]"):
         paired_lower_bound([0.0, wrong], None, 0.05)
+
+
+@given(alpha=alphas, look=st.integers(0, 200))
+def test_what_a_look_spent_tells_which_look_it_was(alpha: float, look: int) -> None:
+    assert look_of(alpha, look_alpha(alpha, look)) == look

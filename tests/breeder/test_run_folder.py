@@ -13,19 +13,19 @@ def freezing(root: Path, rows: int) -> Dataset:
     return freeze("w", mined(rows), "text", DataPart(minimum_rows=10), root / "datasets")
 
 
-def opened(root: Path, rows: int, look: int = 0, key: str = "k") -> RunFolder:
-    return open_run(root, key, root / "datasets", lambda: freezing(root, rows), lambda: look)
+def opened(root: Path, rows: int, key: str = "k") -> RunFolder:
+    return open_run(root, key, root / "datasets", lambda: freezing(root, rows))
 
 
-def test_an_unfinished_run_goes_on_with_the_dataset_and_the_look_it_began_with(tmp_path: Path):
-    begun = opened(tmp_path, 50, look=2)
-    again = opened(tmp_path, 60, look=3)
-    assert (again.path, again.dataset.digest, again.look) == (begun.path, begun.dataset.digest, 2)
+def test_an_unfinished_run_goes_on_with_the_dataset_it_began_with(tmp_path: Path):
+    begun = opened(tmp_path, 50)
+    again = opened(tmp_path, 60)
+    assert (again.path, again.dataset.digest) == (begun.path, begun.dataset.digest)
 
 
 def test_a_finished_run_is_not_repeated_but_new_rows_or_another_recipe_begin_another(tmp_path: Path):
     opened(tmp_path, 50).finish(b"{}")
-    assert opened(tmp_path, 50, look=1).result == b"{}"
+    assert opened(tmp_path, 50).result == b"{}"
     assert opened(tmp_path, 60).result is None
     assert opened(tmp_path, 50, key="other").result is None
 

@@ -1,9 +1,10 @@
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from registry.errors import ConfigError
-from registry.settings import load_settings
+from registry.settings import UpstreamSettings, is_private, load_settings
 
 GOOD = """
 [upstreams.openai]
@@ -20,6 +21,24 @@ lane = "cloud_escalation"
 """
 
 MINE = "[upstreams.mine]\nbase_url = 'http://127.0.0.1:1/v1'\ntrust = 'private'"
+SIZED = f"{MINE}\ncontext = 8192"
+
+
+@pytest.mark.parametrize(
+    ("trust", "model", "private"),
+    [
+        ("private", "qwen3:8b", True),
+        ("private", "cloud", True),
+        ("private", "cloudy:8b", True),
+        ("private", "gpt-oss:120b-cloud", False),
+        ("private", "glm-4.6:CLOUD ", False),
+        ("cloud", "qwen3:8b", False),
+    ],
+)
+def test_a_private_upstreams_model_is_private_but_for_those_that_ollamas_cloud_runs(
+    trust: Literal["cloud", "private"], model: str, private: bool
+):
+    assert is_private(UpstreamSettings(base_url="http://127.0.0.1:1/v1", trust=trust), model) is private
 
 
 def load(folder: Path, text: str):
@@ -87,8 +106,12 @@ def test_the_base_is_bred_from_with_the_embedded_engine_and_asked_with_a_private
             "[local]\nruntime = 'mine'\nbase = 'q'\n" + MINE + "\nmodels = ['r', 's']",
             "local.base 'q' must be a model of upstream 'mine'; listed are r, s",
         ),
-        ("[local]\nruntime = 'mine'\nbase = 'gpt-oss:120b-cloud'\n" + MINE, "is run by Ollama's cloud"),
-        ("[local]\nruntime = 'mine'\nbase = 'glm-4.6:cloud'\n" + MINE, "is run by Ollama's cloud"),
+        (
+            "[local]\nruntime = 'mine'\nbase = 'q'\n" + MINE,
+            "upstreams.mine.context must be set, as local.runtime names it; write the tokens of context of 'q'",
+        ),
+        ("[local]\nruntime = 'mine'\nbase = 'gpt-oss:120b-cloud'\n" + SIZED, "is run by Ollama's cloud"),
+        ("[local]\nruntime = 'mine'\nbase = 'glm-4.6:Cloud'\n" + SIZED, "is run by Ollama's cloud"),
         ("[upstreams.embedded]\nbase_url = 'x'", "upstreams.embedded has the name of the embedded engine"),
     ],
 )

@@ -265,7 +265,7 @@ async def world(root: Path, given: Settings | None = None, **outside: Any) -> As
     cloud, private, engine = FakeCloud(), FakeCloud(), FakeEngine()
     home = Home.at(root)
     made = Outside(
-        make_cloud=lambda name, _: private if name == "mine" else cloud,
+        make_cloud=lambda _, upstream: private if upstream.trust == "private" else cloud,
         make_engine=lambda _: engine,
         **{"clock": lambda: NOON, **outside},
     )

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from registry.entities import SpecialistKind
 from registry.settings import PolicySettings, Settings
 from router.admission import InFlight
 from router.app import make_app
@@ -65,13 +66,23 @@ def test_a_daemon_whose_ledger_is_closed_is_alive_but_not_ready(tmp_path: Path) 
     run(scene())
 
 
-@pytest.mark.parametrize(("missing", "status"), [("", 200), ("the local engine is not installed", 503)])
-def test_offline_only_a_champion_with_an_engine_makes_a_daemon_ready(tmp_path: Path, missing: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("missing", "kind", "status"),
+    [
+        ("", SpecialistKind.LORA, 200),
+        ("the local engine is not installed", SpecialistKind.LORA, 503),
+        ("the local engine is not installed", SpecialistKind.TABLE, 200),
+        ("the local engine is not installed", SpecialistKind.LINEAR, 200),
+    ],
+)
+def test_offline_only_a_champion_that_has_the_engine_it_needs_makes_a_daemon_ready(
+    tmp_path: Path, missing: str, kind: SpecialistKind, status: int
+) -> None:
     async def scene() -> None:
         offline = settings(policy=PolicySettings(cloud="vendor/gpt-5.4", offline=True))
         async with served(tmp_path, offline, engine_missing=missing) as (made, client):
             before = await client.get("/readyz")
-            made.promote()
+            made.promote(kind=kind)
             after = await client.get("/readyz")
 
             assert before.status_code == 503

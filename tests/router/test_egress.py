@@ -43,13 +43,19 @@ def intent() -> Intent:
 
 
 def send(
-    cloud: FakeCloud, writer: Writer, upstream: str = "vendor", pauses: list[float] | None = None, **more: Any
+    cloud: FakeCloud,
+    writer: Writer,
+    upstream: str = "vendor",
+    pauses: list[float] | None = None,
+    model: str = "a-model",
+    **more: Any,
 ) -> Any:
     async def pause(seconds: float) -> None:
         (pauses if pauses is not None else []).append(seconds)
 
     egress = Egress(Recorder(writer, lambda: NOON), {"vendor": cloud, "mine": cloud}, settings().upstreams, pause)
-    parcel = Parcel(upstream, task("mail PIIEMAIL1"), task(f"mail {SECRET}"), more.pop("headers", {}), **more)
+    masked, received = ({**task(text), "model": model} for text in ("mail PIIEMAIL1", f"mail {SECRET}"))
+    parcel = Parcel(upstream, masked, received, more.pop("headers", {}), **more)
     return run(egress.send(intent(), parcel))
 
 
@@ -82,6 +88,13 @@ def test_a_cloud_gets_the_masked_body_and_a_private_server_the_one_as_received()
     send(cloud, Writer(), upstream="mine")
 
     assert [request["messages"][0]["content"] for request in cloud.requests] == ["mail PIIEMAIL1", f"mail {SECRET}"]
+
+
+def test_a_model_that_ollamas_cloud_runs_gets_the_masked_body_from_a_private_server_too() -> None:
+    cloud = FakeCloud()
+    send(cloud, Writer(), upstream="mine", model="gpt-oss:120b-cloud")
+
+    assert cloud.requests[0]["messages"][0]["content"] == "mail PIIEMAIL1"
 
 
 def test_only_configured_upstreams_are_asked() -> None:

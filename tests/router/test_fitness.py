@@ -74,17 +74,24 @@ def why_not_base(body: dict[str, Any], features: dict[str, Any], **upstream: Any
 
 def test_a_general_base_takes_text_inside_its_context() -> None:
     assert why_not_base(task(n=2, logprobs=True), {"estimated_tokens": 10**6}) == ""
-    assert why_not_base(task(), {"estimated_tokens": 999}, context=1000) == ""
-    assert why_not_base(task(), {"estimated_tokens": 1000}, context=1000) == (
-        "it has about 1,000 tokens, the context has 1,000"
+    assert why_not_base(task(), {"estimated_tokens": 1000}, context=2024) == ""
+    assert why_not_base(task(), {"estimated_tokens": 1001}, context=2024) == (
+        "it needs about 2,025 tokens with its answer, the context has 2,024"
     )
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_the_answer_that_the_client_allows_counts_into_the_context_of_a_general_base(name: str) -> None:
+    assert why_not_base(task(**{name: 3000}), {"estimated_tokens": 1000}, context=4000) == ""
+    assert "4,001 tokens" in why_not_base(task(**{name: 3001}), {"estimated_tokens": 1000}, context=4000)
+    assert why_not_base(task(**{name: 10}), {"estimated_tokens": 1000}, context=1010) == ""
 
 
 def test_tools_count_into_the_context_of_a_general_base() -> None:
     tools = task(tools=[{"type": "function", "function": {"name": "f", "description": "d" * 4000}}])
 
-    assert why_not_base(tools, {"estimated_tokens": 10, "has_tools": True}, tools=True, context=2000) == ""
-    assert "context" in why_not_base(tools, {"estimated_tokens": 10, "has_tools": True}, tools=True, context=1000)
+    assert why_not_base(tools, {"estimated_tokens": 10, "has_tools": True}, tools=True, context=3000) == ""
+    assert "context" in why_not_base(tools, {"estimated_tokens": 10, "has_tools": True}, tools=True, context=2000)
 
 
 @pytest.mark.parametrize("features", [{"has_tools": True}, {"in_tool_loop": True}])

@@ -25,7 +25,8 @@ TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
 def settings(upstream: dict[str, Any] | None = None, **policy: Any) -> Settings:
     """Return settings with a cloud called vendor and a general base, llama on the private server mine."""
     prices = {"usd_per_million_input": 2, "usd_per_million_output": 10}
-    mine = {"base_url": "http://127.0.0.1:9/v1", "models": ("llama",), "trust": "private", **(upstream or {})}
+    given = {"models": ("llama",), "trust": "private", "context": 32_768, **(upstream or {})}
+    mine = {"base_url": "http://127.0.0.1:9/v1", **given}
     return Settings(
         upstreams={
             "vendor": UpstreamSettings(base_url="https://vendor.test/v1", models=("gpt-5.4",), **prices),
@@ -274,7 +275,9 @@ def test_measured_latencies_decide_for_the_fastest(tmp_path: Path) -> None:
 
 
 def test_the_real_daemon_asks_the_private_server_first_and_the_cloud_once_it_is_gone(tmp_path: Path) -> None:
-    mine_config = '[local]\nruntime = "mine"\nbase = "llama"\n[upstreams.mine]\ntrust = "private"\nbase_url = '
+    mine_config = (
+        '[local]\nruntime = "mine"\nbase = "llama"\n[upstreams.mine]\ntrust = "private"\ncontext = 32768\nbase_url = '
+    )
     with recording_upstream() as vendor, recording_upstream() as mine:
         write_config(tmp_path, vendor.url, more=f'{mine_config}"{mine.url}"\n')
         with daemon(tmp_path) as router:

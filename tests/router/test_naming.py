@@ -29,6 +29,7 @@ def place(model: str, cloud: str | None = "openai/gpt-5.4") -> Place:
         ("commit-type@3", Place(CLOUD, Lane.LOCAL_FAST, workflow="commit-type", specialist="commit-type@3")),
         ("other/gpt-5.4", Place(Target("other", "gpt-5.4"), Lane.CLOUD_ESCALATION)),
         ("mine/llama", Place(Target("mine", "llama"), Lane.LOCAL_PRIVATE)),
+        ("mine/gpt-oss:120b-Cloud", Place(Target("mine", "gpt-oss:120b-Cloud"), Lane.CLOUD_ESCALATION)),
     ],
 )
 def test_some_names_ask_for_a_place(model: str, expected: Place) -> None:

@@ -11,10 +11,11 @@ import pytest
 
 from registry.artifacts import ArtifactStore
 from registry.entities import EvidenceType, Interaction, Lane, PromptTrim, Specialist, SpecialistKind, Status
+from registry.settings import LocalSettings, Settings, UpstreamSettings
 from router.deps import NO_ENGINE
 from router.exchange import CollectingWire, TurnError
-from router.problems import UnservedError
-from tests.router.making import World, frames, run, settings, streamed_text, task, world
+from router.problems import UnservedError, problem_of
+from tests.router.making import FakeReply, World, frames, run, settings, streamed_text, task, world
 from tests.router.rungs.making import write_linear, write_table
 
 PREFIX = "Classify this commit.\n"
@@ -139,6 +140,64 @@ def test_a_task_that_must_stay_here_and_is_in_no_table_is_an_error_not_an_empty_
     assert "commit-type@1 does not know this task" in str(failure.__cause__)
     assert one.outcome is not None
     assert one.outcome.status is Status.ERROR
+
+
+def with_base() -> Settings:
+    mine = UpstreamSettings(base_url="http://127.0.0.1:9/v1", trust="private", context=8192)
+    vendor = settings().upstreams["vendor"]
+    return settings(upstreams={"vendor": vendor, "mine": mine}, local=LocalSettings(runtime="mine", base="llama"))
+
+
+@pytest.mark.parametrize("hint", [{"data-class": "client"}, {"allow-escalation": "false"}, {"lane": "local"}])
+def test_a_task_that_must_stay_here_and_is_in_no_table_goes_to_the_general_base(
+    tmp_path: Path, hint: dict[str, str]
+) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, with_base()) as made:
+            table(made, again="chore")
+            known = await made.ask(named("again", metadata=hint))
+            wire = await made.ask(named("never for bob@example.org", metadata=hint))
+            _, unknown, answer = made.interactions()
+
+            assert content(known) == "chore"
+            assert content(wire) == f"echo {PREFIX}never for bob@example.org"
+            assert wire.headers["x-modelbreeder-model"] == "mine/llama"
+            assert wire.headers["x-modelbreeder-lane"].startswith("local_")
+            assert made.private.requests[0]["model"] == "llama"
+            assert made.cloud.requests == []
+            assert unknown.outcome is not None
+            assert unknown.outcome.status is Status.ESCALATED
+            assert answer.intent.parent_id == unknown.intent.interaction_id
+            assert [note.type for note in answer.evidence] == [EvidenceType.FALLBACK]
+            assert "bob" not in str((unknown, answer))
+
+    run(scene())
+
+
+def test_a_table_that_is_asked_by_name_is_not_answered_for_by_the_general_base(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, with_base()) as made:
+            table(made, again="chore")
+            with pytest.raises(TurnError, match="does not know this task"):
+                await made.ask({**named("never"), "model": "workflow:commit-type"})
+            assert made.private.requests == []
+
+    run(scene())
+
+
+def test_a_table_that_cannot_stand_in_does_not_hide_what_the_cloud_said(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            table(made, again="chore")
+            made.cloud.script = [FakeReply(429, {"retry-after": "60"}, pieces=[b'{"error": "slow down"}'])]
+            with pytest.raises(TurnError) as caught:
+                await made.ask(named("never", metadata={"retry-count": 2}))
+            problem = problem_of(caught.value.cause)
+
+            assert (problem.status, problem.message, problem.retry_after) == (429, "slow down", "60")
+            assert len(made.interactions()) == 2
+
+    run(scene())
 
 
 def test_the_client_s_stop_text_ends_the_answer_and_its_token_limit_cuts_nothing(tmp_path: Path) -> None:

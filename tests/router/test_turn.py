@@ -10,11 +10,11 @@ import pytest
 from typing_extensions import override
 
 from registry.entities import EvidenceType, Lane, PromptTrim, SpecialistKind, Status, Verdict
-from registry.errors import EngineError, LedgerError, RedactionError, RefusedError, UpstreamError
-from registry.settings import PolicySettings
+from registry.errors import ConfigError, EngineError, LedgerError, RedactionError, RefusedError, UpstreamError
+from registry.settings import PolicyRule, PolicySettings, UpstreamSettings
 from router.engine.protocol import FinishReason
 from router.exchange import CollectingWire, CutStreamError, TurnError
-from router.problems import InvalidRequestError, UnservedError
+from router.problems import InvalidRequestError, UnservedError, problem_of
 from router.upstream import UnreachableError, UpstreamStatusError
 from tests.router.making import (
     FakeReply,
@@ -224,10 +224,85 @@ def test_an_upstreams_refusal_is_recorded_and_passed_on(tmp_path: Path) -> None:
             said = json.dumps({"error": {"message": "PIIEMAIL1 is bad", "code": "c"}}).encode()
             made.cloud.script = [FakeReply(400, pieces=[said])]
             error = await failure(made, task(f"mail {SECRET}"))
+            outcome = made.interactions()[0].outcome
 
             assert isinstance(error.cause, UpstreamStatusError)
             assert error.cause.said.message == f"{SECRET} is bad"
             assert error.headers["x-modelbreeder-model"] == "vendor/gpt-5.4"
+            assert outcome is not None
+            assert outcome.error == "upstream 'vendor' answered 400: PIIEMAIL1 is bad"
+
+    run(scene())
+
+
+def test_a_clouds_failure_is_told_to_the_client_with_the_real_values_and_kept_without(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            said = json.dumps({"error": "no room for PIIEMAIL1, ask eve@example.org"}).encode()
+            made.cloud.script = [FakeReply(501, pieces=[said])]
+            error = await failure(made, task(f"mail {SECRET}"))
+            outcome = made.interactions()[0].outcome
+
+            assert f"no room for {SECRET}" in problem_of(error.cause).message
+            assert outcome is not None
+            assert outcome.error == "upstream 'vendor' answered 501: no room for PIIEMAIL1, ask PIIEMAIL2"
+
+    run(scene())
+
+
+@pytest.mark.parametrize("padding", [68, 74, 290])
+@pytest.mark.parametrize("status", [200, 501])
+def test_a_secret_that_a_cut_would_hide_from_the_detectors_is_in_no_message(
+    tmp_path: Path, status: int, padding: int
+) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            said = b"x" * padding + b" " + SECRET.encode()
+            made.private.script = [FakeReply(status, pieces=[said])]
+            error = await failure(made, {**task(f"mail {SECRET}"), "model": "mine/llama"})
+
+            assert "bob" not in str(error)
+            assert "bob" not in str(made.interactions())
+
+    run(scene())
+
+
+@pytest.mark.parametrize("event", ["no json bob@example.org", '["bob@example.org"]'])
+def test_an_event_that_cannot_be_read_is_not_quoted(tmp_path: Path, event: str) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            made.private.script = [FakeReply(pieces=[f"data: {event}\n\n".encode()])]
+            error = await failure(made, {**task(stream=True), "model": "mine/llama"})
+
+            assert "bob" not in str(error)
+
+    run(scene())
+
+
+def test_a_model_that_ollamas_cloud_runs_is_no_private_one(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            asked = {**task(f"mail {SECRET}"), "model": "mine/gpt-oss:120b-Cloud"}
+            wire = await made.ask(asked)
+            kept = await failure(made, {**asked, "metadata": {"data-class": "client"}})
+
+            assert content(wire) == f"echo mail {SECRET}"
+            assert wire.headers["x-modelbreeder-lane"] == "cloud_escalation"
+            assert len(made.private.requests) == 1
+            assert SECRET not in str(made.private.requests)
+            assert isinstance(kept.cause, UnservedError)
+
+    run(scene())
+
+
+def test_the_name_of_an_upstream_does_not_decide_whether_its_answer_is_masked(tmp_path: Path) -> None:
+    async def scene() -> None:
+        private = UpstreamSettings(base_url="http://127.0.0.1:9/v1", trust="private")
+        async with world(tmp_path, settings(upstreams={"none": private}, policy=PolicySettings())) as made:
+            wire = await made.ask({**task(f"mail {SECRET}"), "model": "none/llama"})
+
+            assert content(wire) == f"echo mail {SECRET}"
+            assert SECRET not in str(made.interactions())
 
     run(scene())
 
@@ -611,6 +686,40 @@ def test_a_champion_stands_in_for_a_cloud_that_failed(tmp_path: Path) -> None:
     run(scene())
 
 
+def test_what_a_private_server_says_is_masked_before_a_specialist_stands_in(tmp_path: Path) -> None:
+    async def scene() -> None:
+        mine = settings(policy=PolicySettings(cloud="mine/llama"))
+        async with world(tmp_path, mine) as made:
+            made.promote()
+            said = json.dumps({"error": f"no room for {SECRET}"}).encode()
+            made.private.script = [FakeReply(501, pieces=[said])]
+            asked = task(f"Classify this commit.\nmail {SECRET}", metadata={"retry-count": 2})
+            wire = await made.ask({**asked, "model": "auto"})
+            failed, answer = made.interactions()
+
+            assert content(wire).startswith("local ")
+            assert "no room for PIIEMAIL1" in wire.headers["x-modelbreeder-reason"]
+            assert "no room for PIIEMAIL1" in str(answer.evidence)
+            assert SECRET not in str((failed, answer))
+
+    run(scene())
+
+
+def test_a_stand_in_that_fails_too_does_not_hide_what_the_cloud_said(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            made.promote()
+            made.engine.fails = EngineError("the engine died")
+            made.cloud.script = [FakeReply(429, {"retry-after": "60"}, pieces=[b'{"error": "slow down"}'])]
+            error = await failure(made, task(metadata={"retry-count": 2}))
+
+            assert isinstance(error.cause, UpstreamStatusError)
+            assert (error.cause.status, error.cause.retry_after) == (429, "60")
+            assert error.headers["x-modelbreeder-model"] == "vendor/gpt-5.4"
+
+    run(scene())
+
+
 def test_nobody_stands_in_for_a_request_that_was_refused(tmp_path: Path) -> None:
     async def scene() -> None:
         async with world(tmp_path) as made:
@@ -748,5 +857,29 @@ def test_kinds_that_bring_their_own_file_or_none_are_served(tmp_path: Path) -> N
 
             assert made.engine.requests[0].adapter is None
             assert specialist().adapter_sha256 is not None
+
+    run(scene())
+
+
+def test_a_data_class_that_nobody_knows_is_refused_and_sent_nowhere(tmp_path: Path) -> None:
+    async def scene() -> None:
+        rule = PolicyRule(name="vault", when={"data_class": "== vault"}, lane=Lane.NO_OP)
+        policy = PolicySettings(cloud="vendor/gpt-5.4", rules=(rule,), local_only_classes=("ward",))
+        async with world(tmp_path, settings(policy=policy)) as made:
+            with pytest.raises(InvalidRequestError, match="'cleint' is not known; known are .*client.*vault.*ward"):
+                await made.ask(task(metadata={"data-class": "cleint"}))
+            assert not made.cloud.requests
+            await made.ask(task(metadata={"data-class": "code"}))
+            assert len(made.cloud.requests) == 1
+
+    run(scene())
+
+
+def test_a_type_of_customer_data_that_nothing_finds_is_a_configuration_error(tmp_path: Path) -> None:
+    async def scene() -> None:
+        policy = PolicySettings(cloud="vendor/gpt-5.4", customer_data_types=("CUSTOMR",))
+        with pytest.raises(ConfigError, match="no redaction rule finds 'CUSTOMR'; known types: .*CUSTOMER"):
+            async with world(tmp_path, settings(policy=policy)):
+                pass
 
     run(scene())

@@ -78,6 +78,16 @@ def test_a_label_of_a_single_row_does_not_break_it_and_can_still_be_said(tmp_pat
     assert answer.text == "light"
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_second_label_of_a_single_row_does_not_break_it(tmp_path: Path, seed: int) -> None:
+    rows = [*((Prompt("", f"the pump in {n}"), "water") for n in range(180)), (Prompt("", "a broken lamp"), "light")]
+    said = ask_rung(fitted_file(tmp_path / "l", rows, seed), PromptTrim(), [Prompt("", "the pump in 7")])
+
+    assert why_no_labels([label for _, label in rows]) == ""
+    assert [answer.text for answer in said] == ["water"]
+    assert math.exp(said[0].confidence) > 0.9
+
+
 def test_many_labels_of_few_rows_make_a_file_of_a_few_megabytes(tmp_path: Path) -> None:
     rng = random.Random(5)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=6)) for _ in range(2000)]

@@ -10,7 +10,7 @@ from breeder.rungs.rung_file import ask_rung, write_rung
 from breeder.rungs.table import fit_table, judged_tasks, table_trial, why_no_table
 from registry.entities import PromptTrim
 from registry.prompting import Prompt
-from tests.breeder.makers import interaction, row
+from tests.breeder.makers import START, interaction, row
 
 PLAN = DataPart(minimum_rows=10, holdout_share=0.3, calibration_share=0.2)
 
@@ -70,6 +70,25 @@ def test_the_tasks_of_one_prompt_count_as_one_cluster_and_are_few() -> None:
 
     assert [one.interaction_id for one in kept] == [f"i{number:05}" for number in (4, 5, 6, 7, 8, 10, 11)]
     assert len({one.session for one in kept}) == 2
+
+
+def test_prompts_that_sessions_link_are_one_cluster() -> None:
+    asked_in = [("a", "s"), ("b", "s"), ("b", "t"), ("c", "t"), ("d", "u"), ("d", None), ("e", None), ("f", None)]
+    tasks = [replace(asked(number, what), session=session) for number, (what, session) in enumerate(asked_in)]
+    clusters: dict[str | None, str] = {}
+    for task in judged_tasks(tasks):
+        clusters[task.session] = clusters.get(task.session, "") + task.prompt.user[-1]
+
+    assert sorted(clusters.values()) == ["abbc", "dd", "e", "f"]
+
+
+def test_windows_that_begin_in_the_same_moment_are_told_apart_by_the_tasks_ids(tmp_path: Path) -> None:
+    tasks = [replace(task, at_utc=START) for task in coming_again()]
+    frozen = dataset(tmp_path, tasks)
+    trial = table_trial(frozen, PLAN)
+
+    assert (len(trial.known), len(trial.calibration), len(trial.holdout)) == (20, 4, 6)
+    assert why_no_table(frozen, trial, 0.3) == ""
 
 
 def test_without_repeats_or_with_too_few_there_is_no_table(tmp_path: Path) -> None:

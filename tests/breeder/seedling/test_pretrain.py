@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,15 @@ def test_training_that_diverges_is_told(tmp_path: Path) -> None:
         raise_seedling(wild, tmp_path / "wild")
 
 
+def test_examples_are_packed_where_the_system_does_not_say_which_processors_are_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    recipe = _TINY.model_copy(update={"packed_examples": 100, "steps": 1})
+    assert raise_seedling(recipe, tmp_path / "seedling").step == 1
+
+
 def test_progress_tells_the_share_done_and_the_time_left(tmp_path: Path) -> None:
     seconds, told = itertools.count(), list[Progress]()
     raise_seedling(_TINY, tmp_path / "seedling", on_progress=told.append, clock=lambda: float(next(seconds)))
@@ -137,6 +147,18 @@ def test_the_same_recipe_runs_and_goes_on_on_a_gpu(whole: Seedling, tmp_path: Pa
     made = raise_seedling(recipe, tmp_path / "seedling")
     assert made.step == 6
     assert made.loss == pytest.approx(whole.loss, rel=0.1)
+
+
+def test_damaged_checkpoints_of_later_steps_do_not_push_out_the_new_ones(tmp_path: Path) -> None:
+    out = tmp_path / "seedling"
+    with pytest.raises(_StopError):
+        raise_seedling(_TINY, out, on_progress=_stop_after(1))
+    (work,) = tmp_path.glob("seedling.work/*")
+    for later in ("step-00000008", "step-00000009"):
+        (work / later).mkdir()
+    with pytest.raises(_StopError):
+        raise_seedling(_TINY, out, on_progress=_stop_after(3))
+    assert sorted(path.name for path in work.glob("step-*")) == ["step-00000001", "step-00000002"]
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def test_an_everyday_line_is_left_alone(line: str) -> None:
         ("mail to ann@example.org", "PIIEMAIL"),
         ("card 4111 1111 1111 1111", "PIICARD"),
         ("about customer_123", "CUSTOMER"),
+        ("about Customer_123", "CUSTOMER"),
         ("key AKIAIOSFODNN7EXAMPLE", "SECRET"),
     ],
 )

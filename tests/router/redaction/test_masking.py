@@ -358,3 +358,12 @@ def test_a_placeholder_at_the_end_of_a_stream_is_restored_by_flush() -> None:
 def test_a_stream_without_masked_values_holds_nothing_back() -> None:
     stream = masker().restorer()
     assert [stream.feed(letter) for letter in "SECRET1"] == list("SECRET1")
+
+
+def test_a_report_about_a_masked_text_keeps_its_placeholders_and_loses_new_findings():
+    masker = Masker(DETECTORS)
+    masker.mask("mail bob@example.org")
+
+    assert masker.mask_report("PIIEMAIL1 is not eve@example.org, but bob@example.org") == (
+        "PIIEMAIL1 is not PIIEMAIL2, but PIIEMAIL1"
+    )
