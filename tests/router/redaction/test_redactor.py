@@ -94,7 +94,7 @@ def test_a_users_rule_is_applied() -> None:
 )
 def test_a_part_that_cannot_be_read_is_refused_unless_policy_allows_it(part: dict[str, object]) -> None:
     body = {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "customer_1"}]}]}
-    with pytest.raises(RedactionError, match=r"cannot be inspected for secrets; use a local lane"):
+    with pytest.raises(RedactionError, match=r"cannot be inspected for secrets, so it goes nowhere"):
         default_redactor().redact(body)
     allowed = default_redactor(allow_opaque=True).redact(body).body
     assert allowed == {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "CUSTOMER1"}]}]}
