@@ -19,7 +19,7 @@ from breeder.baseline import Labels, label_rows, paid_before
 from breeder.candidates import Bred, Breeding
 from breeder.dataset import Dataset, freeze, write_atomically
 from breeder.deps import Deps
-from breeder.enrolment import Enrolment, enrol_workflow, judged_at, promote_winner
+from breeder.enrolment import Enrolment, enrol_workflow, judged_at, promote_winner, standing_pass
 from breeder.labelling import LabelledTask
 from breeder.ladder import Ladder, TableTasks
 from breeder.measuring import Bench, finalist
@@ -29,7 +29,7 @@ from breeder.run_folder import RunFolder, exclusive, open_run
 from breeder.rung import Rung
 from breeder.rungs.table import TableTrial, table_trial, why_no_table
 from breeder.scorers import choose_scorer
-from registry.entities import Purpose, Verdict
+from registry.entities import Purpose
 from registry.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -113,11 +113,11 @@ def breed(
 
 
 def _again(deps: Deps, result: BreedResult, *, promote: bool) -> BreedResult:
-    """Promote what passed in an earlier breeding, where that is asked for only now."""
-    passed = [told for told in deps.catalog.evaluations(result.specialist) if told.verdict is Verdict.PASS]
-    if not promote or result.promoted or not passed:
+    """Promote what passed in an earlier breeding and has not failed since, where that is asked for only now."""
+    passed = standing_pass(deps.catalog.evaluations(result.specialist))
+    if not promote or result.promoted or passed is None:
         return result
-    move = promote_winner(deps, deps.catalog.specialist(result.specialist), passed[-1], by="breed")
+    move = promote_winner(deps, deps.catalog.specialist(result.specialist), passed, by="breed")
     return replace(result, promoted=move is not None)
 
 

@@ -150,6 +150,11 @@ class Enrolment:
         return promote_winner(self.deps, specialist, self._evaluations[one.name], by="breed") is not None
 
 
+def standing_pass(told: Sequence[Evaluation]) -> Evaluation | None:
+    """Return the newest of a specialist's evaluations if it passed: an older pass does not outlive a later failure."""
+    return told[-1] if told and told[-1].verdict is Verdict.PASS else None
+
+
 def record_evaluation(
     deps: Deps, specialist: Specialist, told: Told, expires_days: int, evaluation_id: str
 ) -> Evaluation:

@@ -13,14 +13,15 @@ from breeder.answering import Stack
 from breeder.calibration import Threshold
 from breeder.candidates import Bred
 from breeder.deps import Deps, open_deps
-from breeder.enrolment import Enrolment, Told, enrol, enrol_workflow, judged_at, record_evaluation
+from breeder.enrolment import Enrolment, Told, enrol, enrol_workflow, judged_at, record_evaluation, standing_pass
 from breeder.ladder import TableTasks
 from breeder.margin import look_alpha
 from breeder.rung import Rung
-from registry.entities import PromptTrim
+from registry.entities import PromptTrim, Verdict
 from registry.home import Home
 from registry.settings import Settings
 from tests.breeder.test_ladder import World, again, desk_rows, made
+from tests.router.making import evaluation
 
 
 @pytest.fixture
@@ -75,6 +76,14 @@ def test_an_evaluation_tells_the_threshold_that_was_judged_and_its_specialist_se
         (-0.5, [-0.5]),
         (-0.25, [-0.25]),
     ]
+
+
+def test_a_pass_stands_until_a_later_evaluation_says_otherwise() -> None:
+    passed, failed = evaluation(verdict=Verdict.PASS), evaluation(verdict=Verdict.FAIL)
+
+    assert standing_pass([]) is None
+    assert standing_pass([failed, passed]) is passed
+    assert standing_pass([passed, failed]) is None
 
 
 def climbing(tmp_path: Path, deps: Deps) -> World:
