@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import LlamaForCausalLM
 
 from breeder.seedling.exactness import one_per_row
 from breeder.seedling.families import draw_example
@@ -27,7 +27,7 @@ def bits_per_byte(folder: Path) -> float:
     rng = Random("evalset")
     examples = [draw_example(rng) for _ in range(_EXAMPLES)]
     pieces = sorted(encode_examples(load_tokenizer(folder), examples), key=lambda piece: len(piece[0]))
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
     hardware = Hardware(torch.device("cpu"), bf16=False, threads=1)
     nats = 0.0
     for start in range(0, len(pieces), _ROWS):
