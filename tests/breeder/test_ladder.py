@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -24,10 +23,10 @@ from breeder.mining import Mined, Row
 from breeder.recipe import DataPart, Recipe
 from breeder.rung import Rung
 from breeder.rungs.table import judged_tasks
-from breeder.tracking import TrackedRun
 from registry.entities import SpecialistKind, Verdict
 from registry.settings import LocalSettings
 from tests.breeder.makers import row
+from tests.breeder.notebook import Notebook, NotedRun
 
 PLAN = DataPart(minimum_rows=40, holdout_share=0.4, calibration_share=0.25)
 DESKS = {"pump": "water", "valve": "water", "cable": "power", "socket": "power"}
@@ -35,43 +34,6 @@ DESKS = {"pump": "water", "valve": "water", "cable": "power", "socket": "power"}
 
 class NeedsBaseError(Exception):
     """The ladder went on to a rung that needs a base."""
-
-
-@dataclass
-class NotedRun:
-    """A tracked run in memory."""
-
-    name: str
-    parent: str | None
-    metrics: dict[str, float] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    run_id: str | None = None
-
-    def log(
-        self,
-        *,
-        parameters: Mapping[str, object] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        step: int = 0,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        self.metrics |= metrics or {}
-        self.tags |= tags or {}
-
-    def attach(self, path: Path, folder: str = "") -> None:
-        assert path.exists()
-
-
-@dataclass
-class Notebook:
-    """A tracker in memory."""
-
-    runs: list[NotedRun] = field(default_factory=list)
-
-    @contextmanager
-    def run(self, name: str, parent: TrackedRun | None = None, earlier: str | None = None) -> Iterator[NotedRun]:
-        self.runs.append(NotedRun(name, parent.name if isinstance(parent, NotedRun) else None))
-        yield self.runs[-1]
 
 
 @dataclass
@@ -224,7 +186,7 @@ def test_only_the_favourite_of_a_rung_is_judged(tmp_path: Path) -> None:
     world = made(tmp_path, desk_rows(300))
     ((linear,),) = world.climb()
     path = linear.measured.candidate.base
-    run = NotedRun("x", None)
+    run = NotedRun("x")
     breeding = world.ladder.breeding
     stack = linear.measured.candidate.stack
     group = [
