@@ -1,4 +1,4 @@
-"""Files of simple rungs, made by hand; written with Hugging Face's own library, so that reading is compared with it."""
+"""Files of simple rungs, made by hand."""
 
 from __future__ import annotations
 
