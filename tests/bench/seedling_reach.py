@@ -2,6 +2,7 @@
 
 One recipe for all. The threshold for "95 %" is chosen on a slice of the training rows, so the share served and its
 accuracy on the test tasks are what a user would have seen. Scored by the `score.py` that lies beside the workloads.
+A recipe is chosen with `--develop`, which leaves the test tasks alone.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ Item: TypeAlias = Mapping[str, str]
 Correct: TypeAlias = Callable[[str, str, Item], bool]
 _WANTED = 0.95
 _CALIBRATION = 200
+_RUNGS = ("linear", "few-shot", "lora")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,62 +68,81 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="workloads; default: all")
     parser.add_argument("--set", action="append", default=[], help="override of the recipe, KEY.KEY=VALUE")
+    parser.add_argument("--rung", action="append", choices=_RUNGS, help="a rung to measure; default: all")
+    parser.add_argument("--develop", type=int, help="measure on so many training rows instead of the test tasks")
+    parser.add_argument("--rows", type=int, help="train on at most so many rows")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     data = os.environ.get("MODELBREEDER_DATA")
     if not data:
         sys.exit("MODELBREEDER_DATA names no folder; it needs workloads/*.jsonl.gz and score.py")
     if asked.one:
-        sys.stdout.write(json.dumps(_measure(Path(data), asked.names[0], asked.set)))
+        sys.stdout.write(json.dumps(_measure(Path(data), asked.names[0], asked)))
         return
     names = asked.names or sorted(path.name.split(".")[0] for path in Path(data, "workloads").glob("*.jsonl.gz"))
     say = sys.stdout.write
     say("| workload | linear | few-shot | LoRA | LoRA serves at 95 % | right of these | minutes | peak |\n")
     say("|---|---|---|---|---|---|---|---|\n")
+    options = [word for word in sys.argv[1:] if word not in asked.names]
     for name in names:
-        overrides = [part for override in asked.set for part in ("--set", override)]
-        command = [sys.executable, "-P", "-m", "tests.bench.seedling_reach", "--one", name, *overrides]
+        command = [sys.executable, "-P", "-m", "tests.bench.seedling_reach", "--one", name, *options]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         say(_line(name, json.loads(done.stdout)) + "\n")
         sys.stdout.flush()
 
 
 def _line(name: str, found: Mapping[str, Mapping[str, float]]) -> str:
-    shown = [f"{found[rung]['accuracy']:.3f}" if rung in found else "-" for rung in ("linear", "few-shot", "lora")]
-    lora, process = found["lora"], found["process"]
-    served = f"{lora['coverage']:.0%} | {lora['served_accuracy']:.3f}"
+    shown = [f"{found[rung]['accuracy']:.3f}" if rung in found else "-" for rung in _RUNGS]
+    lora, process = found.get("lora"), found["process"]
+    served = f"{lora['coverage']:.0%} | {lora['served_accuracy']:.3f}" if lora else "- | -"
     return f"| {name} | {' | '.join(shown)} | {served} | {process['seconds'] / 60:.1f} | {process['peak_mb']:,.0f} MB |"
 
 
-def _measure(data: Path, name: str, overrides: Sequence[str]) -> dict[str, dict[str, float]]:
+def _measure(data: Path, name: str, asked: argparse.Namespace) -> dict[str, dict[str, float]]:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     started = time.monotonic()
-    recipe = load_recipe("seedling-lora", [shipped("recipes")], overrides)
+    recipe = load_recipe("seedling-lora", [shipped("recipes")], asked.set)
     with tempfile.TemporaryDirectory() as folder:
-        trial = _Trial(name, _lines(data, name), _scorer(data), recipe, Path(folder))
-        found = {rung: asdict(reached) for rung, reached in trial.rungs()}
+        work = _split(_lines(data, name), asked.develop, asked.rows)
+        trial = _Trial(name, work, _scorer(data), recipe, Path(folder))
+        found = {rung: asdict(reached) for rung, reached in trial.rungs(asked.rung or _RUNGS)}
     # Child engines hold a few tens of megabytes and are not counted.
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {**found, "process": {"seconds": time.monotonic() - started, "peak_mb": peak_mb}}
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The lines of one workload by what they are for."""
+
+    train: Sequence[Item]
+    calibration: Sequence[Item]
+    measured: Sequence[Item]
+
+
+def _split(items: Sequence[Item], develop: int | None, most_rows: int | None) -> _Work:
+    """Split the lines, which come in random order."""
+    train = [item for item in items if item["split"] == "train"]
+    measured = [item for item in items if item["split"] == "test"]
+    if develop:
+        train, measured = train[:-develop], train[-develop:]
+    held = min(_CALIBRATION, len(train) // 6)
+    return _Work(train[:-held][:most_rows], train[-held:], measured)
+
+
 class _Trial:
     """One workload: its dataset, the base, and the rungs that are measured on it."""
 
-    def __init__(self, name: str, items: Sequence[Item], correct: Correct, recipe: Recipe, folder: Path) -> None:
-        self.name, self.correct, self.recipe, self.folder = name, correct, recipe, folder
-        self.test = [item for item in items if item["split"] == "test"]
-        train = [item for item in items if item["split"] == "train"]
-        held = min(_CALIBRATION, len(train) // 6)
-        self.calibration = train[-held:]
-        self.dataset = _dataset(name, train[:-held], self.calibration, self.test)
-        self.tasks = [_prompt(item) for item in (*self.calibration, *self.test)]
+    def __init__(self, name: str, work: _Work, correct: Correct, recipe: Recipe, folder: Path) -> None:
+        self.name, self.work, self.correct, self.recipe, self.folder = name, work, correct, recipe, folder
+        self.dataset = _dataset(name, work)
+        self.tasks = [_prompt(item) for item in (*work.calibration, *work.measured)]
 
-    def rungs(self) -> Iterable[tuple[str, Reached]]:
-        """Yield what each rung that applies has reached."""
+    def rungs(self, wanted: Sequence[str]) -> Iterable[tuple[str, Reached]]:
+        """Yield what each wanted rung that applies has reached."""
         rows, trim = self.dataset.rows["train"], self.dataset.trim
         started = time.monotonic()
-        if not why_no_labels([row.answer for row in rows]):
+        if "linear" in wanted and not why_no_labels([row.answer for row in rows]):
             fitted = fit_linear([(seen(row.prompt, trim), row.answer) for row in rows], self.recipe.seed)
             path = self.folder / "linear.safetensors"
             write_rung(path, fitted.record, fitted.arrays)
@@ -129,8 +150,11 @@ class _Trial:
         base = prepare_base(self.recipe.base, ArtifactStore(self.folder / "store"), self.folder / "bases", _tell)
         limit = longest_answer(base, self.dataset, self.recipe.evaluation.maximum_answer_tokens)
         grammar, started = dataset_grammar(self.dataset), time.monotonic()
-        shots = few_shot_examples(self.dataset, self.recipe.evaluation.few_shot_examples, self.recipe.seed)
-        yield "few-shot", self._reached(self._ask(base, Stack(trim, limit, shots, grammar=grammar)), started)
+        if "few-shot" in wanted:
+            shots = few_shot_examples(self.dataset, self.recipe.evaluation.few_shot_examples, self.recipe.seed)
+            yield "few-shot", self._reached(self._ask(base, Stack(trim, limit, shots, grammar=grammar)), started)
+        if "lora" not in wanted:
+            return
         started = time.monotonic()
         stack = Stack(trim, limit, grammar=grammar)
         made = make_descendant("lora", self.recipe, self.dataset, base, stack, self.folder / "lora", _tell)
@@ -145,10 +169,11 @@ class _Trial:
         return asyncio.run(ask())
 
     def _reached(self, answers: Sequence[LocalAnswer], started: float) -> Reached:
-        items = (*self.calibration, *self.test)
+        items = (*self.work.calibration, *self.work.measured)
         right = [self.correct(self.name, answer.text, item) for answer, item in zip(answers, items, strict=True)]
         scored = [(answer.confidence, good) for answer, good in zip(answers, right, strict=True)]
-        known, fresh = scored[: len(self.calibration)], scored[len(self.calibration) :]
+        held = len(self.work.calibration)
+        known, fresh = scored[:held], scored[held:]
         threshold = _threshold(known)
         served = [good for confidence, good in fresh if confidence >= threshold]
         return Reached(
@@ -169,9 +194,9 @@ def _threshold(scored: Sequence[tuple[float, bool]]) -> float:
     return best
 
 
-def _dataset(name: str, train: Sequence[Item], calibration: Sequence[Item], test: Sequence[Item]) -> Dataset:
-    rows = {"train": _rows(train), "calibration": _rows(calibration), "holdout": _rows(test)}
-    prompts = [row.prompt for row in rows["train"]]
+def _dataset(name: str, work: _Work) -> Dataset:
+    train = _rows(work.train)
+    prompts = [row.prompt for row in train]
     trim: PromptTrim = constant_trim(prompts)
     return Dataset(
         workflow=name,
@@ -180,7 +205,7 @@ def _dataset(name: str, train: Sequence[Item], calibration: Sequence[Item], test
         scorer="text",
         trim=trim,
         fingerprints=known_fingerprints(prompts),
-        rows={"train": rows["train"], "calibration": rows["calibration"], "holdout": rows["holdout"]},
+        rows={"train": train, "calibration": _rows(work.calibration), "holdout": _rows(work.measured)},
         dropped={},
     )
 
