@@ -14,8 +14,8 @@ from breeder.mining import Row, answer_text
 from registry.entities import PromptTrim, Purpose
 from registry.errors import ConfigError
 from registry.prompting import Prompt, chat_messages
-from router.chat import parse_chat
 from router.deps import open_deps, real_outside
+from router.dialects.chat import Chat
 from router.exchange import CollectingWire, Incoming, TurnError
 from router.hints import Hints
 from router.turn import Turns
@@ -59,9 +59,9 @@ async def ask_cloud(deps: Deps, workflow: str, rows: Sequence[Row], keep: Callab
 
 async def _ask(deps: Deps, turns: Turns, workflow: str, prompt: Prompt) -> CloudAnswer:
     body = {"model": "cloud", "messages": chat_messages(prompt, PromptTrim())}
-    wire = CollectingWire()
+    chat, wire = Chat(), CollectingWire()
     try:
-        await turns.respond(Incoming(parse_chat(orjson.dumps(body)), Hints(workflow=workflow), {}), wire)
+        await turns.respond(Incoming(chat, chat.read(orjson.dumps(body)), Hints(workflow=workflow), {}), wire)
     except TurnError as error:
         if isinstance(error.cause, UpstreamStatusError) and error.cause.status in _REFUSED_ONE_TASK:
             return CloudAnswer("", 0.0)

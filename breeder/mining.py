@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from registry.entities import FeedbackVerdict, Interaction, Lane, Status
 from registry.prompting import Prompt, prompt_of
+from router.dialects.known import dialect_of
 from router.fitness import foreign_field
 
 
@@ -106,9 +107,10 @@ def _row(interaction: Interaction) -> Row | str:
         return "must stay on this machine, so no cloud can be its baseline"
     if outcome is None or outcome.status is not Status.OK:
         return f"no complete answer ({outcome.status if outcome else 'open'})"
-    request = intent.request_received
-    prompt = prompt_of(request.get("messages")) if isinstance(request, dict) else None
-    if isinstance(request, dict) and foreign_field(request):
+    received = intent.request_received
+    request = dialect_of(intent.surface).to_chat(received) if isinstance(received, dict) else None
+    prompt = prompt_of(request.get("messages")) if request is not None else None
+    if request is not None and foreign_field(request):
         return "asks for what specialists do not serve"
     if prompt is None:
         return "not a single turn of text"

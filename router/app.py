@@ -19,8 +19,11 @@ from typing_extensions import override
 from registry.entities import Json
 from registry.errors import ModelBreederError
 from router.admission import InFlight
-from router.chat import model_list, model_object, parse_chat
+from router.chat import model_list, model_object
 from router.deps import Deps
+from router.dialects.chat import Chat
+from router.dialects.known import dialect_at
+from router.dialects.protocol import Dialect
 from router.exchange import Incoming, TurnError
 from router.explaining import explanation, parse_question, plain
 from router.health import model_names, readiness
@@ -58,7 +61,7 @@ class Surface:
 
     async def chat(self, request: Request) -> Response:
         """POST /v1/chat/completions."""
-        incoming = _incoming(request, await read_json_body(request))
+        incoming = _incoming(request, Chat(), await read_json_body(request))
         return _TurnResponse(self._deps, self._in_flight, incoming)
 
     async def models(self, _: Request) -> Response:
@@ -73,7 +76,7 @@ class Surface:
             problem = Problem(
                 404, ProblemType.NOT_FOUND, f"no model {name!r}; see /v1/models", "model_not_found", "model"
             )
-            return _refusal(problem)
+            return _refusal(request, problem)
         return _json(model_object(name, owner, self._deps.outside.clock()))
 
     async def feedback(self, request: Request) -> Response:
@@ -87,7 +90,7 @@ class Surface:
         headers = _headers(request)
         hints = parse_hints(headers.items(), question.body.get("metadata"))
         outside = self._deps.outside
-        routed = self._deps.router.route(Incoming(question, hints, headers), outside.new_id(), outside.clock())
+        routed = self._deps.router.route(Incoming(Chat(), question, hints, headers), outside.new_id(), outside.clock())
         return _json(explanation(routed))
 
     async def healthz(self, _: Request) -> Response:
@@ -113,17 +116,17 @@ class _TurnResponse(Response):
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._in_flight.place():
-            wire = HttpWire(send)
+            wire = HttpWire(send, self._incoming.dialect)
             try:
                 await race(receive, wire, self._deps.turns.respond(self._incoming, wire))
             except TurnError as error:
                 await wire.refuse(problem_of(error.cause), error.headers)
 
 
-def _incoming(request: Request, raw: bytes) -> Incoming:
-    headers = _headers(request)
-    chat = parse_chat(raw)
-    return Incoming(chat, parse_hints(request.headers.items(), chat.body.get("metadata")), headers)
+def _incoming(request: Request, dialect: Dialect, raw: bytes) -> Incoming:
+    read = dialect.read(raw)
+    hints = parse_hints(request.headers.items(), read.body.get("metadata"))
+    return Incoming(dialect, read, hints, _headers(request))
 
 
 def _headers(request: Request) -> dict[str, str]:
@@ -134,34 +137,35 @@ def _json(value: Json, status: int = HTTPStatus.OK) -> Response:
     return Response(orjson.dumps(value), status, media_type="application/json")
 
 
-def _refusal(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    merged = {**(headers or {}), **problem.headers}
-    return Response(problem.body, problem.status, merged, media_type="application/json")
+def _refusal(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """Tell a problem in the dialect of the path, under the client's own request id."""
+    dialect, merged = dialect_at(request.url.path), {**(headers or {}), **problem.headers}
+    body = dialect.error(problem, request.headers.get("x-request-id", ""))
+    return Response(body, dialect.error_status(problem), merged, media_type="application/json")
 
 
-async def _known_error(_: Request, error: Exception) -> Response:
+async def _known_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ModelBreederError):
         raise error
-    return _refusal(problem_of(error))
+    return _refusal(request, problem_of(error))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return _refusal(unknown_path(request.url.path))
+        return _refusal(request, unknown_path(request.url.path))
     problem = Problem(
         error.status_code,
         ProblemType.INVALID_REQUEST,
         f"{request.method} {request.url.path}: {error.detail}",
         "invalid_request",
     )
-    return _refusal(problem, error.headers)
+    return _refusal(request, problem, error.headers)
 
 
 async def _unknown_error(request: Request, error: Exception) -> Response:
     """Answer a bug; its trace goes to the log, not to the client."""
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _refusal(
-        Problem(500, ProblemType.SERVER, "the daemon failed on this request; see its log", "internal_error")
-    )
+    problem = Problem(500, ProblemType.SERVER, "the daemon failed on this request; see its log", "internal_error")
+    return _refusal(request, problem)

@@ -24,9 +24,9 @@ from registry.errors import RedactionError
 from registry.ids import Clock
 from registry.prompting import chat_messages
 from registry.settings import EMBEDDED
-from router.chat import JsonObject, outgoing_body
+from router.chat import JsonObject
+from router.dialects.protocol import AnswerFacts
 from router.exchange import Wire
-from router.hints import without_hints
 from router.naming import Target
 from router.routing import Routed
 
@@ -79,6 +79,11 @@ class Attempt:
         if self.wire.gone:
             return Status.CLIENT_CANCELLED, "the client left"
         return Status.INTERRUPTED, "the daemon stopped"
+
+    @property
+    def facts(self) -> AnswerFacts:
+        """What an answer made here, and not passed on, says of itself."""
+        return AnswerFacts(self.id, self.routed.incoming.request.model, self.intent.at_utc)
 
     def saw_token(self) -> None:
         """Note when the first token came."""
@@ -197,6 +202,7 @@ def intent_of(
         envelope=routed.envelope,
         decision=decision,
         request_received=routed.masked,
+        surface=routed.incoming.dialect.surface,
         request_sent=sent_body(routed, decision),
         parent_id=parent_id,
         redactions=dict(routed.redaction.counts),
@@ -218,4 +224,6 @@ def sent_body(routed: Routed, decision: RouteDecision) -> Json:
 def upstream_body(routed: Routed, body: JsonObject) -> JsonObject:
     """Return the request, masked or as received, in the form that the upstream gets."""
     model = routed.cloud.target.model if routed.cloud else routed.incoming.request.model
-    return outgoing_body(body, model, without_hints(body.get("metadata")))
+    spoken, wire = routed.incoming.dialect, routed.wire
+    translated = body if spoken.surface == wire.surface else wire.from_chat(spoken.to_chat(body))
+    return wire.outgoing(translated, model)

@@ -1,9 +1,8 @@
-"""OpenAI's chat dialect: reading requests, building answers, stream frames and the list of models."""
+"""OpenAI's chat form, the hub between all dialects: parts of requests, answers, chunks, and the list of models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
@@ -16,45 +15,6 @@ DONE_FRAME = b"data: [DONE]\n\n"
 JsonObject = dict[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A chat request as it came; unknown fields stay in `body` and pass upstream."""
-
-    body: JsonObject
-    model: str
-    stream: bool
-    wants_usage: bool
-    """Whether the client asked for the usage chunk of a stream."""
-
-    @property
-    def messages(self) -> list[Json]:
-        """The messages, at least one."""
-        messages = self.body["messages"]
-        return messages if isinstance(messages, list) else []
-
-
-def parse_chat(raw: bytes) -> ChatRequest:
-    """Read the body of POST /v1/chat/completions.
-
-    Raises:
-        InvalidRequestError: it is not JSON, or a field that routing needs is missing or of another type.
-
-    """
-    body = parse_object(raw)
-    model = body.get("model")
-    if not isinstance(model, str) or not model.strip():
-        raise InvalidRequestError("model must be a name such as 'auto' or 'gpt-5.4'", "model")
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
-        raise InvalidRequestError("messages must be a list of at least one object with role and content", "messages")
-    stream = body.get("stream") or False
-    if not isinstance(stream, bool):
-        raise InvalidRequestError(f"stream must be true or false, not {stream!r}", "stream")
-    if not isinstance(body.get("metadata") or {}, dict):
-        raise InvalidRequestError("metadata must be an object of strings", "metadata")
-    return ChatRequest(body, model.strip(), stream, _wants_usage(body))
-
-
 def parse_object(raw: bytes) -> JsonObject:
     """Read a JSON object, else raise InvalidRequestError."""
     try:
@@ -64,13 +24,6 @@ def parse_object(raw: bytes) -> JsonObject:
     if not isinstance(body, dict):
         raise InvalidRequestError(f"the body is a JSON {type(body).__name__}; send an object")
     return body
-
-
-def _wants_usage(body: JsonObject) -> bool:
-    options = body.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        raise InvalidRequestError("stream_options must be an object", "stream_options")
-    return bool(options and options.get("include_usage"))
 
 
 def outgoing_body(body: JsonObject, model: str, metadata: Json) -> JsonObject:
@@ -133,36 +86,9 @@ def usage_object(usage: Usage) -> JsonObject:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkWriter:
-    """Builds the frames of one local stream."""
-
-    interaction_id: str
-    model: str
-    at: datetime
-
-    def text(self, text: str, first: bool) -> bytes:
-        """Return a frame of answer text; the first one names the role."""
-        role: JsonObject = {"role": "assistant"} if first else {}
-        return self._frame([{"index": 0, "delta": {**role, "content": text}, "finish_reason": None}])
-
-    def finish(self, reason: str) -> bytes:
-        """Return the frame that says why the answer ended."""
-        return self._frame([{"index": 0, "delta": {}, "finish_reason": reason}])
-
-    def usage(self, usage: Usage) -> bytes:
-        """Return the usage frame, which has no choices."""
-        return self._frame([], usage_object(usage))
-
-    def _frame(self, choices: list[Json], usage: Json = None) -> bytes:
-        chunk: JsonObject = {
-            "id": completion_id(self.interaction_id),
-            "object": "chat.completion.chunk",
-            "created": int(self.at.timestamp()),
-            "model": self.model,
-            "choices": choices,
-        }
-        return data_frame(orjson.dumps({**chunk, "usage": usage} if usage is not None else chunk))
+def delta_chunk(delta: JsonObject, finish: str | None = None) -> JsonObject:
+    """Return a chunk of the one choice of a local answer; its encoder adds what stands around it."""
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
 
 def data_frame(payload: bytes) -> bytes:

@@ -7,19 +7,21 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import cast
 
 import orjson
 
 from registry.entities import Json, Outcome, Status, Usage
 from registry.errors import LedgerError, ModelBreederError, UpstreamError
-from router.assembly import upstream_usage
+from router.assembly import ChunkAssembly, upstream_usage
 from router.attempts import Attempt, upstream_body
-from router.chat import DONE_FRAME, JsonObject, answer_text, data_frame
+from router.chat import JsonObject, answer_text
+from router.dialects.protocol import Passage
+from router.dialects.translation import Translation
 from router.egress import Egress, Parcel, read_whole
 from router.envelope import estimate_tokens
 from router.exchange import CutStreamError
 from router.fitness import wants_json_object
-from router.passage import Passage
 from router.pricing import Prices
 from router.problems import problem_of
 from router.recording import Recorder
@@ -48,17 +50,16 @@ class CloudLane:
             ModelBreederError: no answer; the client has got nothing, the outcome is recorded.
 
         """
-        streams = attempt.routed.incoming.request.stream
-        passage = _passage(attempt.routed) if streams else None
+        stream = _Stream(_passage(attempt), ChunkAssembly()) if attempt.routed.incoming.request.stream else None
         try:
             reply = await self.egress.send(attempt.intent, _parcel(attempt))
             try:
                 await _check_status(reply, attempt)
-                await (self._stream(attempt, reply, passage) if passage else self._whole(attempt, reply))
+                await (self._stream(attempt, reply, stream) if stream else self._whole(attempt, reply))
             finally:
                 reply.close()
         except asyncio.CancelledError:
-            await self._abandon(attempt, passage)
+            await self._abandon(attempt, stream)
             raise
         except CutStreamError:
             raise
@@ -69,29 +70,30 @@ class CloudLane:
     async def _whole(self, attempt: Attempt, reply: CloudReply) -> None:
         raw = await read_whole(reply, MAX_ANSWER_BYTES)
         attempt.saw_token()
-        response = _object(raw)
-        await self._end(attempt, Status.OK, response)
-        if _restores(attempt.routed):
-            raw = orjson.dumps(attempt.routed.redaction.masker.restore_json(response))
-        await attempt.wire.answer({**attempt.headers, **_passed_headers(reply)}, raw)
+        answer = _object(raw)
+        completion = attempt.routed.wire.answer_to_chat(answer)
+        await self._end(attempt, Status.OK, completion)
+        await attempt.wire.answer(
+            {**attempt.headers, **_passed_headers(reply)}, _shown(attempt, raw, answer, completion)
+        )
 
-    async def _stream(self, attempt: Attempt, reply: CloudReply, passage: Passage) -> None:
+    async def _stream(self, attempt: Attempt, reply: CloudReply, stream: _Stream) -> None:
         async with aclosing(events(reply.chunks())) as source:
-            begun = await self._pass_on(attempt, reply, passage, source)
-            await self._end(attempt, Status.OK, passage.assembly.completion())
+            begun = await self._pass_on(attempt, reply, stream, source)
+            await self._end(attempt, Status.OK, stream.assembly.completion())
             if not begun:
                 await attempt.wire.begin({**attempt.headers, **_passed_headers(reply)})
-            await attempt.wire.write(DONE_FRAME)
+            await attempt.wire.write(stream.passage.finish())
             await attempt.wire.end()
             await _drain(source)
 
     async def _pass_on(
-        self, attempt: Attempt, reply: CloudReply, passage: Passage, source: AsyncGenerator[bytes, None]
+        self, attempt: Attempt, reply: CloudReply, stream: _Stream, source: AsyncGenerator[bytes, None]
     ) -> bool:
-        """Pass frames on until [DONE]; say whether the client's stream has begun."""
+        """Pass frames on until the end mark; say whether the client's stream has begun."""
         begun = False
         try:
-            async for frame in _frames(passage, source, attempt.target.upstream):
+            async for frame in _frames(stream, source, attempt.target.upstream):
                 if not begun:
                     attempt.saw_token()
                     await attempt.wire.begin({**attempt.headers, **_passed_headers(reply)})
@@ -100,14 +102,14 @@ class CloudLane:
         except UpstreamError as error:
             if not begun:
                 raise
-            await attempt.wire.write(data_frame(problem_of(error).body))
-            await self._end(attempt, Status.TRUNCATED, passage.assembly.completion(), str(error))
+            await attempt.wire.write(attempt.routed.incoming.dialect.error_frame(problem_of(error)))
+            await self._end(attempt, Status.TRUNCATED, stream.assembly.completion(), str(error))
             raise CutStreamError(str(error)) from error
         return begun
 
-    async def _abandon(self, attempt: Attempt, passage: Passage | None) -> None:
+    async def _abandon(self, attempt: Attempt, stream: _Stream | None) -> None:
         """Record that the client left, or the daemon stopped; the upstream is closed by now."""
-        partial = passage.assembly.completion() if passage and passage.assembly.has_text else None
+        partial = stream.assembly.completion() if stream and stream.assembly.has_text else None
         status, why = attempt.abandonment
         if not attempt.ended:
             await self._end(attempt, status, partial, why)
@@ -128,14 +130,24 @@ class CloudLane:
         return attempt.outcome(status, response=response, usage=usage, cost_usd=cost, cloud_cost_usd=cost, error=error)
 
 
-async def _frames(passage: Passage, source: AsyncGenerator[bytes, None], upstream: str) -> AsyncGenerator[bytes, None]:
-    """Yield what the client gets until [DONE]; raise UpstreamError where the stream ends before."""
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """One stream on its way, and what the ledger will keep of it."""
+
+    passage: Passage
+    assembly: ChunkAssembly
+
+
+async def _frames(stream: _Stream, source: AsyncGenerator[bytes, None], upstream: str) -> AsyncGenerator[bytes, None]:
+    """Yield what the client gets until the end mark; raise UpstreamError where the stream ends before."""
     async for data in source:
-        frame = passage.forward(data)
-        if passage.ended:
+        frames, chunks = stream.passage.forward(data)
+        for chunk in chunks:
+            stream.assembly.add(chunk)
+        if frames:
+            yield frames
+        if stream.passage.ended:
             return
-        if frame:
-            yield frame
     raise UpstreamError(f"upstream {upstream!r} ended its stream without the end mark; the answer is not whole")
 
 
@@ -155,9 +167,27 @@ def _restores(routed: Routed) -> bool:
     return routed.was_masked and not (routed.cloud is not None and routed.cloud.private)
 
 
-def _passage(routed: Routed) -> Passage:
+def _passage(attempt: Attempt) -> Passage:
+    routed = attempt.routed
     masker = routed.redaction.masker if _restores(routed) else None
-    return Passage(masker, wants_usage=routed.incoming.request.wants_usage, json_text=wants_json_object(routed.masked))
+    spoken, wire, request = routed.incoming.dialect, routed.wire, routed.incoming.request
+    if spoken.surface == wire.surface:
+        return spoken.passage(masker, request)
+    encoder = spoken.encoder(attempt.facts, request)
+    return Translation(wire.decoder(), encoder, masker, json_text=wants_json_object(routed.chat))
+
+
+def _shown(attempt: Attempt, raw: bytes, answer: JsonObject, completion: JsonObject) -> bytes:
+    """Return a whole answer as the client gets it, the upstream's own bytes where nothing has to change."""
+    routed = attempt.routed
+    spoken, masker = routed.incoming.dialect, routed.redaction.masker if _restores(routed) else None
+    same = spoken.surface == routed.wire.surface
+    if same and masker is None:
+        return raw
+    shown = masker.restore_json(answer if same else completion) if masker else completion
+    if same:
+        return orjson.dumps(shown)
+    return orjson.dumps(spoken.answer_from_chat(cast("JsonObject", shown), attempt.facts, routed.incoming.request.body))
 
 
 async def _check_status(reply: CloudReply, attempt: Attempt) -> None:
@@ -188,8 +218,8 @@ def _object(raw: bytes) -> JsonObject:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise UpstreamError(f"the upstream's answer is not JSON: {len(raw):,} bytes; ask again") from error
-    if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
-        raise UpstreamError("the upstream's answer is no chat completion; check its base_url")
+    if not isinstance(value, dict):
+        raise UpstreamError("the upstream's answer is no JSON object; check its base_url")
     return value
 
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from registry.errors import ModelBreederError
-from router.chat import ChatRequest
+from router.dialects.protocol import Dialect, Request
 from router.hints import Hints
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request with its hints; header names are lower case."""
+    """A request in its dialect, with its hints; header names are lower case."""
 
-    request: ChatRequest
+    dialect: Dialect
+    request: Request
     hints: Hints
     headers: Mapping[str, str]
 

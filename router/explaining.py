@@ -5,28 +5,30 @@ from __future__ import annotations
 import orjson
 
 from registry.entities import Json
-from router.chat import ChatRequest, JsonObject, parse_chat, parse_object
+from router.chat import JsonObject, parse_object
+from router.dialects.chat import Chat
+from router.dialects.protocol import Request
 from router.problems import InvalidRequestError
 from router.routing import Routed
 
 
-def parse_question(raw: bytes) -> ChatRequest:
+def parse_question(raw: bytes) -> Request:
     """Read what to explain: a chat request, or `{"text", "workflow"?, "model"?}`."""
     body = parse_object(raw)
     if "messages" in body:
-        return parse_chat(raw)
+        return Chat().read(raw)
     text, workflow = body.get("text"), body.get("workflow")
     if not isinstance(text, str):
         raise InvalidRequestError("send a chat request, or an object with 'text'", "text")
     return text_request(text, None if workflow is None else str(workflow), str(body.get("model") or "auto"))
 
 
-def text_request(text: str, workflow: str | None, model: str = "auto") -> ChatRequest:
+def text_request(text: str, workflow: str | None, model: str = "auto") -> Request:
     """Return a chat request of one turn of text."""
     body: JsonObject = {"model": model, "messages": [{"role": "user", "content": text}]}
     if workflow is not None:
         body["metadata"] = {"workflow": workflow}
-    return ChatRequest(body, model, stream=False, wants_usage=False)
+    return Request(body, model, stream=False, wants_usage=False)
 
 
 def explanation(routed: Routed) -> JsonObject:

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Send
 
 from registry.errors import LedgerError
-from router.chat import data_frame
+from router.dialects.protocol import Dialect
 from router.exchange import CutStreamError
 from router.problems import InvalidRequestError, MediaTypeError, Problem, ProblemType, TooLargeError
 
@@ -23,10 +23,11 @@ _STOPPING = Problem(503, ProblemType.UNAVAILABLE, "the daemon is stopping; ask a
 
 
 class HttpWire:
-    """One HTTP response; `begun` says whether its headers have left."""
+    """One HTTP response; `begun` says whether its headers have left. Errors are in the client's dialect."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, dialect: Dialect) -> None:
         self._send = send
+        self._dialect = dialect
         self.gone = False
         self.begun = False
 
@@ -36,7 +37,8 @@ class HttpWire:
 
     async def refuse(self, problem: Problem, headers: Mapping[str, str]) -> None:
         """Send an error answer."""
-        await self._answer(problem.status, {**headers, **problem.headers}, problem.body)
+        body = self._dialect.error(problem, headers.get("x-request-id", ""))
+        await self._answer(self._dialect.error_status(problem), {**headers, **problem.headers}, body)
 
     async def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.begun = True
@@ -53,6 +55,13 @@ class HttpWire:
     async def write(self, frame: bytes) -> None:
         """Send one frame at once."""
         await self._send({"type": "http.response.body", "body": frame, "more_body": True})
+
+    async def stop(self) -> None:
+        """Say that the daemon stops, in what is still open to be said; a stream is not ended."""
+        if self.begun:
+            await self.write(self._dialect.error_frame(_STOPPING))
+        else:
+            await self.refuse(_STOPPING, {})
 
     async def end(self) -> None:
         """Send the terminating chunk."""
@@ -74,7 +83,7 @@ async def race(receive: Receive, wire: HttpWire, turn: Coroutine[object, object,
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         await _cancelled(work)
-        await _say_stopping(wire)
+        await wire.stop()
         raise
     finally:
         gone.cancel()
@@ -95,13 +104,6 @@ async def _cancelled(work: asyncio.Task[None]) -> None:
     # The client is gone or the daemon stops, so nobody can be told; the next start closes the open intent.
     if error is not None and not isinstance(error, LedgerError | CutStreamError):
         raise error
-
-
-async def _say_stopping(wire: HttpWire) -> None:
-    if wire.begun:
-        await wire.write(data_frame(_STOPPING.body))
-    else:
-        await wire.refuse(_STOPPING, {})
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -18,7 +18,8 @@ from registry.entities import EvidenceType, Json, Outcome, Specialist, Specialis
 from registry.errors import ArtifactError, EngineError, ModelBreederError
 from registry.prompting import Prompt
 from router.attempts import Attempt
-from router.chat import DONE_FRAME, ChunkWriter, JsonObject, completion, data_frame
+from router.chat import JsonObject, completion, delta_chunk
+from router.dialects.protocol import Encoder
 from router.engine.protocol import Done, FinishReason, Piece
 from router.engines import EnginePool
 from router.envelope import estimate_tokens
@@ -85,7 +86,7 @@ class LocalLane:
 
     async def _look_up(self, attempt: Attempt, escalates: bool) -> LocalAnswer:
         """Ask a simple rung; the client's limit on tokens saves nothing here, so it cuts nothing off."""
-        specialist, body = attempt.specialist, attempt.routed.masked
+        specialist, body = attempt.specialist, attempt.routed.chat
         answer = await self.rungs.answer(specialist, _prompt(attempt))
         attempt.saw_token()
         if math.isinf(answer.confidence) and not escalates:
@@ -95,7 +96,7 @@ class LocalLane:
         return LocalAnswer(text, usage, None if math.isinf(answer.confidence) else answer.confidence)
 
     async def _pieces(self, attempt: Attempt) -> AsyncGenerator[Piece | Done, None]:
-        prompt, specialist, body = _prompt(attempt), attempt.specialist, attempt.routed.masked
+        prompt, specialist, body = _prompt(attempt), attempt.specialist, attempt.routed.chat
         limit = min(specialist.max_tokens, client_limit(body) or specialist.max_tokens)
         async with aclosing(self.engines.answer(specialist, prompt, limit, stop_texts(body))) as answer:
             async for item in answer:
@@ -107,7 +108,7 @@ class LocalLane:
     async def _judge(self, attempt: Attempt, answer: LocalAnswer, escalates: bool) -> str:
         """Give a held answer, or hand a weak one on."""
         specialist = attempt.specialist
-        weakness = weakness_of(answer, specialist, attempt.routed.masked)
+        weakness = weakness_of(answer, specialist, attempt.routed.chat)
         if weakness:
             note = self.recorder.note(attempt.id, EvidenceType.WEAK_ANSWER, _detail(answer, specialist, weakness))
             attempt.notes = (*attempt.notes, note)
@@ -120,37 +121,39 @@ class LocalLane:
         return ""
 
     async def _give(self, attempt: Attempt, answer: LocalAnswer, weakness: str) -> None:
-        request, wire = attempt.routed.incoming.request, attempt.wire
+        incoming, wire = attempt.routed.incoming, attempt.wire
+        request, dialect = incoming.request, incoming.dialect
         usage = answer.usage or Usage(0, 0, "tokenizer")
         text = str(attempt.routed.redaction.masker.restore_json(answer.text))
         headers = {**attempt.headers, HELD_HEADER: "answer", **({WEAK_HEADER: weakness} if weakness else {})}
         if not request.stream:
             at, finish = attempt.intent.at_utc, answer.finish
             whole = completion(attempt.id, request.model, at, text=text, finish=finish, usage=usage)
-            await wire.answer(headers, orjson.dumps(whole))
+            await wire.answer(headers, orjson.dumps(dialect.answer_from_chat(whole, attempt.facts, request.body)))
             return
         await wire.begin(headers)
-        chunks = ChunkWriter(attempt.id, request.model, attempt.intent.at_utc)
-        await wire.write(chunks.text(text, first=True))
-        await self._finish(attempt, chunks, answer)
+        encoder = dialect.encoder(attempt.facts, request)
+        await wire.write(encoder.feed(_text_chunk(text, first=True)))
+        await self._finish(attempt, encoder, answer)
 
     async def _live(self, attempt: Attempt) -> None:
         """Stream an answer as it is decoded."""
-        chunks = ChunkWriter(attempt.id, attempt.routed.incoming.request.model, attempt.intent.at_utc)
+        incoming = attempt.routed.incoming
+        encoder = incoming.dialect.encoder(attempt.facts, incoming.request)
         said: list[str] = []
         try:
-            done = await self._speak(attempt, chunks, said)
+            done = await self._speak(attempt, encoder, said)
         except (EngineError, ArtifactError) as error:
             if not said:
                 raise
-            await attempt.wire.write(data_frame(problem_of(error).body))
+            await attempt.wire.write(incoming.dialect.error_frame(problem_of(error)))
             await self._end(attempt, Status.TRUNCATED, LocalAnswer("".join(said)), error=str(error))
             raise CutStreamError(str(error)) from error
         answer = _decoded(said, done)
         await self._end(attempt, Status.OK, answer)
-        await self._finish(attempt, chunks, answer)
+        await self._finish(attempt, encoder, answer)
 
-    async def _speak(self, attempt: Attempt, chunks: ChunkWriter, said: list[str]) -> Done:
+    async def _speak(self, attempt: Attempt, encoder: Encoder, said: list[str]) -> Done:
         """Write pieces as they come, and keep them in `said`."""
         restorer = attempt.routed.redaction.masker.restorer()
         async with aclosing(self._pieces(attempt)) as answer:
@@ -159,19 +162,17 @@ class LocalLane:
                     await attempt.wire.begin(attempt.headers)
                 text = restorer.flush() if isinstance(item, Done) else restorer.feed(item.text)
                 if text or not said:
-                    await attempt.wire.write(chunks.text(text, first=not said))
+                    await attempt.wire.write(encoder.feed(_text_chunk(text, first=not said)))
                 if isinstance(item, Done):
                     return item
                 said.append(item.text)
         raise EngineError("the engine ended an answer without saying why; ask again")
 
     @staticmethod
-    async def _finish(attempt: Attempt, chunks: ChunkWriter, answer: LocalAnswer) -> None:
+    async def _finish(attempt: Attempt, encoder: Encoder, answer: LocalAnswer) -> None:
         wire = attempt.wire
-        await wire.write(chunks.finish(answer.finish))
-        if attempt.routed.incoming.request.wants_usage and answer.usage:
-            await wire.write(chunks.usage(answer.usage))
-        await wire.write(DONE_FRAME)
+        await wire.write(encoder.feed(delta_chunk({}, answer.finish)))
+        await wire.write(encoder.finish(answer.usage))
         await wire.end()
 
     async def _fail(self, attempt: Attempt, error: ModelBreederError, escalates: bool) -> str:
@@ -233,7 +234,7 @@ def is_held(attempt: Attempt) -> bool:
     """Say whether an answer is held back until it is whole and judged."""
     if is_simple(attempt):
         return True
-    return attempt.specialist.threshold > -math.inf or wants_json_object(attempt.routed.masked)
+    return attempt.specialist.threshold > -math.inf or wants_json_object(attempt.routed.chat)
 
 
 def weakness_of(answer: LocalAnswer, specialist: Specialist, body: JsonObject) -> str:
@@ -248,6 +249,12 @@ def weakness_of(answer: LocalAnswer, specialist: Specialist, body: JsonObject) -
         shown = "none" if confidence is None else f"{confidence:.3f}"
         return f"confidence {shown} is below the threshold {specialist.threshold:.3f}"
     return "" if not wants_json_object(body) or _is_object(answer.text) else "the answer is no JSON object"
+
+
+def _text_chunk(text: str, *, first: bool) -> JsonObject:
+    """Return a chunk of answer text; the first one names the role."""
+    role: JsonObject = {"role": "assistant"} if first else {}
+    return delta_chunk({**role, "content": text})
 
 
 def _decoded(pieces: Sequence[str], done: Done) -> LocalAnswer:
@@ -286,7 +293,7 @@ def _is_object(text: str) -> bool:
 
 
 def _verification(attempt: Attempt, answer: LocalAnswer) -> Json:
-    return {"json_object": _is_object(answer.text)} if wants_json_object(attempt.routed.masked) else None
+    return {"json_object": _is_object(answer.text)} if wants_json_object(attempt.routed.chat) else None
 
 
 def _detail(answer: LocalAnswer, specialist: Specialist, weakness: str) -> Json:

@@ -29,6 +29,8 @@ class CloudOffer:
     usd_per_million_tokens: float | None = None
     latency_ms: float | None = None
     """Median time of its latest whole answers, None where too few are known."""
+    surface: str = "openai.chat"
+    """The dialect in which its upstream is asked."""
 
 
 @dataclass(frozen=True, slots=True)

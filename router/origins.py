@@ -6,6 +6,7 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from router.dialects.known import dialect_at
 from router.http_wire import HttpWire
 from router.problems import ForeignCallerError, problem_of
 
@@ -26,7 +27,7 @@ class LoopbackOnly:
             server = scope.get("server")
             why = foreign(headers, server[1] if server else None)
             if why:
-                await HttpWire(send).refuse(problem_of(ForeignCallerError(why)), {})
+                await HttpWire(send, dialect_at(scope["path"])).refuse(problem_of(ForeignCallerError(why)), {})
                 return
         await self._app(scope, receive, send)
 

@@ -11,6 +11,8 @@ from registry.entities import Lane, RouteDecision, TaskEnvelope
 from registry.prompting import Prompt, prompt_of
 from registry.settings import Settings, is_private
 from router.chat import JsonObject
+from router.dialects.known import dialect_of
+from router.dialects.protocol import Dialect
 from router.envelope import envelope_of
 from router.exchange import Incoming
 from router.fitness import needs_engine, unfit, unfit_for_base
@@ -30,12 +32,13 @@ BY_NAME = "asked for by name"
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A request on its way: what came, its masked form, and what was decided."""
+    """A request on its way: what came, its masked form, that form as chat, and what was decided."""
 
     incoming: Incoming
     interaction_id: str
     at: datetime
     redaction: Redaction
+    chat: JsonObject
     prompt: Prompt | None
     envelope: TaskEnvelope
     local: LocalOffer | None
@@ -62,8 +65,13 @@ class Routed:
         return self if self.base is None else replace(self, cloud=self.base.upstream, spared=self.cloud)
 
     @property
+    def wire(self) -> Dialect:
+        """The dialect in which the upstream is asked."""
+        return dialect_of(self.cloud.surface) if self.cloud else self.incoming.dialect
+
+    @property
     def masked(self) -> JsonObject:
-        """The request as received, masked."""
+        """The request as received, masked, in its own dialect."""
         return cast("JsonObject", self.redaction.body)
 
     @property
@@ -111,11 +119,11 @@ class Router:
         redaction = self._redactor.redact(cast("dict[str, object]", incoming.request.body))
         place = self._place(incoming)
         standings = self._registry.current()
-        masked = cast("JsonObject", redaction.body)
-        prompt = prompt_of(masked.get("messages"))
+        chat = incoming.dialect.to_chat(cast("JsonObject", redaction.body))
+        prompt = prompt_of(chat.get("messages"))
         match = match_workflow(place.workflow or incoming.hints.workflow, prompt, standings.by_fingerprint)
         envelope = envelope_of(
-            masked,
+            chat,
             incoming.hints,
             place,
             match,
@@ -124,12 +132,12 @@ class Router:
             redactions=redaction.counts,
             customer_types=self._settings.policy.customer_data_types,
         )
-        local = self._local_offer(masked, prompt, place, standings.champions.get(match.workflow or ""))
+        local = self._local_offer(chat, prompt, place, standings.champions.get(match.workflow or ""))
         cloud = self._cloud_offer(place, now)
-        base = self._base_offer(masked, envelope, place, now)
+        base = self._base_offer(chat, envelope, place, now)
         given = PolicyInput(envelope, self._settings.policy, now, local, cloud, base)
         route = decide(self._rules, given, self._digest)
-        return Routed(incoming, interaction_id, now, redaction, prompt, envelope, local, cloud, route, base)
+        return Routed(incoming, interaction_id, now, redaction, chat, prompt, envelope, local, cloud, route, base)
 
     def _place(self, incoming: Incoming) -> Place:
         policy, upstreams = self._settings.policy, self._settings.upstreams
@@ -141,7 +149,7 @@ class Router:
         return self._registry.specialist(name) is not None
 
     def _local_offer(
-        self, masked: JsonObject, prompt: Prompt | None, place: Place, champion: LocalOffer | None
+        self, chat: JsonObject, prompt: Prompt | None, place: Place, champion: LocalOffer | None
     ) -> LocalOffer | None:
         named = self._registry.specialist(place.specialist) if place.specialist else None
         offer = LocalOffer(named, by_hand=BY_NAME) if named else champion
@@ -149,7 +157,7 @@ class Router:
             return None
         context = self._settings.local.context
         missing = self._engine_missing if needs_engine(offer.specialist) else ""
-        why_not = missing or unfit(masked, prompt, offer.specialist, context)
+        why_not = missing or unfit(chat, prompt, offer.specialist, context)
         return LocalOffer(offer.specialist, offer.evaluation, offer.by_hand, why_not)
 
     def _cloud_offer(self, place: Place, now: datetime) -> CloudOffer | None:
@@ -159,7 +167,7 @@ class Router:
         price, latency_ms = self._prices.blended(place.target, now), self._latencies.median_ms(place.target.name, now)
         return CloudOffer(place.target, private, price, latency_ms)
 
-    def _base_offer(self, masked: JsonObject, envelope: TaskEnvelope, place: Place, now: datetime) -> BaseOffer | None:
+    def _base_offer(self, chat: JsonObject, envelope: TaskEnvelope, place: Place, now: datetime) -> BaseOffer | None:
         name = self._settings.local.general_upstream
         if name is None:
             return None
@@ -169,7 +177,7 @@ class Router:
         price = self._prices.blended(target, now) if priced else 0.0
         offer = CloudOffer(target, True, price, self._latencies.median_ms(target.name, now))
         named = f"the client asked for {envelope.requested_model!r}" if place.workflow else ""
-        return BaseOffer(offer, named or unfit_for_base(masked, envelope, upstream))
+        return BaseOffer(offer, named or unfit_for_base(chat, envelope, upstream))
 
 
 def _check_class(data_class: str | None, known: Collection[str]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from registry.errors import ModelBreederError
     from registry.settings import Settings
-    from router.chat import ChatRequest
+    from router.dialects.protocol import Request
     from router.deps import Deps
     from router.exchange import Incoming
     from router.routing import Routed
@@ -75,22 +75,23 @@ def run_request(
 
 def incoming_of(text: str, workflow: str | None, lane: str | None) -> Incoming:
     """Return a request: a chat request where the text is one, else a single turn of it; never streamed."""
+    from router.dialects.chat import Chat
     from router.exchange import Incoming
     from router.hints import parse_hints
 
     hints = {"x-modelbreeder-workflow": workflow, "x-modelbreeder-lane": lane}
     headers = {name: value for name, value in hints.items() if value is not None}
     request = _request(text)
-    return Incoming(request, parse_hints(headers.items(), request.body.get("metadata")), headers)
+    return Incoming(Chat(), request, parse_hints(headers.items(), request.body.get("metadata")), headers)
 
 
-def _request(text: str) -> ChatRequest:
-    from router.chat import parse_chat
+def _request(text: str) -> Request:
+    from router.dialects.chat import Chat
     from router.explaining import text_request
 
     if not _looks_like_request(text):
         return text_request(text, None)
-    request = parse_chat(text.encode())
+    request = Chat().read(text.encode())
     body = {key: value for key, value in request.body.items() if key not in ("stream", "stream_options")}
     return type(request)(body, request.model, stream=False, wants_usage=False)
 

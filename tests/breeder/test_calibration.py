@@ -154,7 +154,7 @@ def test_a_slice_without_any_measured_task_is_an_error() -> None:
 
 
 @given(tasks, st.sampled_from([-0.2, -0.05, 0.0]), st.sampled_from([0.1, 0.3, 0.9]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_threshold_says_what_it_serves(
     rows: list[tuple[float, float, float]], margin: float, coverage: float
 ) -> None:

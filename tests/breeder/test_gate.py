@@ -183,7 +183,7 @@ outcome_lists = st.lists(
 
 
 @given(outcome_lists, st.integers(0, 70), st.integers(0, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_only_the_bound_and_the_coverage_pass(outcomes: list[PairedOutcome], ties: int, look: int) -> None:
     """Any outcomes get a verdict and one sentence; a pass has the numbers for it."""
     gate = Gate(minimum_margin=-0.2)

@@ -24,7 +24,7 @@ Takes = Callable[[str, str], bool]
 
 # One loaded base serves every example.
 with_real_grammars = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

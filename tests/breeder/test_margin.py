@@ -143,7 +143,7 @@ def test_alpha_of_all_looks_sums_to_alpha() -> None:
 
 
 @given(differences, alphas, alphas)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_smaller_alpha_never_gives_a_higher_bound(values: list[float], one: float, other: float) -> None:
     """And every bound lies in [-1, 1] and not above the best difference."""
     strict, loose = (paired_lower_bound(values, None, alpha) for alpha in sorted((one, other)))
@@ -152,7 +152,7 @@ def test_a_smaller_alpha_never_gives_a_higher_bound(values: list[float], one: fl
 
 
 @given(differences, st.integers(0, 1000), alphas)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_order_of_tasks_does_not_matter(values: list[float], seed: int, alpha: float) -> None:
     """Nor do the names of clusters."""
     clusters = [index // 3 for index in range(len(values))]
@@ -163,7 +163,7 @@ def test_the_order_of_tasks_does_not_matter(values: list[float], seed: int, alph
 
 
 @given(differences, st.integers(2, 5), alphas)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_repeating_a_task_within_its_cluster_adds_no_evidence(values: list[float], times: int, alpha: float) -> None:
     """Copies without clusters would."""
     copies = [value for value in values for _ in range(times)]
@@ -175,7 +175,7 @@ def test_repeating_a_task_within_its_cluster_adds_no_evidence(values: list[float
 
 
 @given(differences, st.integers(0, 39), alphas)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_better_answer_never_lowers_the_bound(values: list[float], place: int, alpha: float) -> None:
     """One task improved to a win."""
     better = [1.0 if index == place else value for index, value in enumerate(values)]
@@ -184,7 +184,7 @@ def test_a_better_answer_never_lowers_the_bound(values: list[float], place: int,
 
 
 @given(differences, alphas)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_lower_and_upper_bound_enclose_the_mean(values: list[float], alpha: float) -> None:
     """Swapping specialist and cloud swaps the bounds."""
     mean = sum(values) / len(values)

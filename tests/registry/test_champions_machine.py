@@ -101,6 +101,4 @@ class ChampionMachine(RuleBasedStateMachine):
 
 
 TestChampions = ChampionMachine.TestCase
-TestChampions.settings = settings(
-    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestChampions.settings = settings(max_examples=20, stateful_step_count=20, suppress_health_check=list(HealthCheck))

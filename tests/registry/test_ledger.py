@@ -339,7 +339,7 @@ _outcomes = st.builds(
 
 
 @given(_intents, st.none() | _outcomes)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_event_reads_as_it_was_recorded_and_verifies(database, begun, ended):
     name = new_id()
     begun = replace(begun, interaction_id=name)

@@ -195,6 +195,4 @@ def test_only_the_first_hundred_problems_are_spelled_out(ledger, database):
 
 
 TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(
-    max_examples=15, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestLedger.settings = settings(max_examples=15, stateful_step_count=15, suppress_health_check=list(HealthCheck))

@@ -28,8 +28,8 @@ from registry.home import Home
 from registry.ids import new_id
 from registry.prompting import Prompt, fingerprint
 from registry.settings import PolicySettings, Settings, UpstreamSettings
-from router.chat import parse_chat
 from router.deps import Deps, Outside, open_deps
+from router.dialects.chat import Chat
 from router.engine.protocol import Done, FinishReason, GenerateRequest, Piece
 from router.exchange import CollectingWire, Incoming
 from router.hints import parse_hints
@@ -254,9 +254,9 @@ def move(catalog: Catalog, made: Specialist, evaluation_id: str | None, *, by: s
 
 def incoming(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Incoming:
     """Return a request as the surface reads it."""
-    request = parse_chat(json.dumps(body).encode())
+    request = Chat().read(json.dumps(body).encode())
     lowered = {name.lower(): value for name, value in (headers or {}).items()}
-    return Incoming(request, parse_hints(lowered.items(), request.body.get("metadata")), lowered)
+    return Incoming(Chat(), request, parse_hints(lowered.items(), request.body.get("metadata")), lowered)
 
 
 @asynccontextmanager
@@ -280,11 +280,11 @@ def task(text: str = "Classify this commit.\nfix typo", **more: Any) -> dict[str
 
 def frames(wire: CollectingWire) -> list[Any]:
     """Return the parsed data of a stream's frames; [DONE] stays text."""
+    assert all(frame.endswith(b"\n\n") for frame in wire.frames if frame)
     found = []
-    for frame in wire.frames:
+    for frame in b"".join(wire.frames).split(b"\n\n")[:-1]:
         assert frame.startswith(b"data: ")
-        assert frame.endswith(b"\n\n")
-        data = frame[6:-2]
+        data = frame[6:]
         found.append("[DONE]" if data == b"[DONE]" else json.loads(data))
     return found
 

@@ -144,14 +144,14 @@ def whole(base: Path) -> bytes:
     return base.read_bytes()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_file_is_refused_wherever_it_ends(whole: bytes, share: float) -> None:
     with pytest.raises(EngineFileError):
         parse_header(whole[: int(len(whole) * share)], SOMEWHERE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     data=st.binary(max_size=200), start=st.sampled_from([b"", b"GGUF", b"GGUF\x03\0\0\0", b"GGUF\x03\0\0\0" + bytes(8)])
 )
@@ -161,7 +161,7 @@ def test_garbage_is_refused_or_empty(data: bytes, start: bytes) -> None:
         assert not parse_header(start + data, SOMEWHERE).tensors
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     edits=st.lists(
         st.tuples(

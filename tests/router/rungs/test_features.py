@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -32,7 +32,6 @@ def naive_characters(text: str, sizes: range) -> Counter[str]:
 
 
 @given(texts)
-@settings(deadline=None)
 def test_character_features_are_the_n_grams_inside_words(text: str) -> None:
     expected = naive_characters(text, range(2, 5))
     found = characters(text)

@@ -111,7 +111,7 @@ def test_a_missing_or_huge_file_or_a_folder_is_refused_unread(tmp_path: Path) ->
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_file_is_refused_or_still_answers(tmp_path: Path, damage: list[tuple[int, int]]) -> None:
     content = bytearray(write_linear(tmp_path / "rung", CLUES).read_bytes())
     for at, value in damage:

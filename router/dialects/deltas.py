@@ -1,7 +1,4 @@
-"""An upstream's stream on its way to the client: values put back, the usage chunk stripped, a copy kept for the ledger.
-
-The bytes of a chunk pass unchanged wherever nothing in it was masked.
-"""
+"""Chat completion chunks on their way to a client: read from event data, and masked values put back."""
 
 from __future__ import annotations
 
@@ -9,45 +6,18 @@ import orjson
 
 from registry.entities import Json
 from registry.errors import UpstreamError
-from router.assembly import ChunkAssembly
-from router.chat import JsonObject, data_frame
+from router.chat import JsonObject
 from router.redaction.masking import Masker
 from router.redaction.placeholders import StreamRestorer
 
-_END = b"[DONE]"
 
+def read_event(data: bytes) -> JsonObject:
+    """Return the object that an event's data is.
 
-class Passage:
-    """One stream, from data of events to frames for the client."""
+    Raises:
+        UpstreamError: it is no JSON object, or OpenAI's form of an error.
 
-    def __init__(self, masker: Masker | None, *, wants_usage: bool, json_text: bool) -> None:
-        """Take the masker of the request, None where nothing needs to be put back."""
-        self.assembly = ChunkAssembly()
-        self.ended = False
-        self._wants_usage = wants_usage
-        self._deltas = DeltaRestorer(masker, json_text=json_text) if masker else None
-
-    def forward(self, data: bytes) -> bytes:
-        """Return the frame for one event, empty where the client gets none; the final [DONE] only sets `ended`.
-
-        Raises:
-            UpstreamError: the event is no JSON object, or the upstream's own error.
-
-        """
-        if data.strip() == _END:
-            self.ended = True
-            return b""
-        chunk = _parsed(data)
-        self.assembly.add(chunk)
-        if not self._wants_usage and chunk.get("usage") and not chunk.get("choices"):
-            return b""
-        if self._deltas is not None:
-            self._deltas.restore(chunk)
-            data = orjson.dumps(chunk)
-        return data_frame(data.replace(b"\n", b"\ndata: "))
-
-
-def _parsed(data: bytes) -> JsonObject:
+    """
     try:
         chunk = orjson.loads(data)
     except orjson.JSONDecodeError as error:

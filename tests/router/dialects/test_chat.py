@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from registry.entities import Usage
 from registry.errors import UpstreamError
 from router.assembly import ChunkAssembly, upstream_usage
-from router.passage import Passage
+from router.chat import delta_chunk
+from router.dialects.chat import Chat, ChatPassage
+from router.dialects.protocol import AnswerFacts
+from router.problems import InvalidRequestError
 from router.redaction.masking import Masker
 from router.redaction.redactor import default_redactor
-from tests.router.making import delta
+from tests.router.making import NOON, delta, task
 
 SECRET = "bob@example.org"
 
@@ -22,30 +25,79 @@ def masker(text: str = f"write to {SECRET}") -> Masker:
     return default_redactor().redact({"text": text}).masker
 
 
-def passed(passage: Passage, *chunks: Any) -> list[Any]:
-    found = [passage.forward(json.dumps(chunk).encode()) for chunk in chunks]
+def passed(passage: ChatPassage, *chunks: Any) -> list[Any]:
+    """Return the chunks that the client gets."""
+    found = [passage.forward(json.dumps(chunk).encode())[0] for chunk in chunks]
     return [json.loads(frame[6:]) for frame in found if frame]
+
+
+def assembled(passage: ChatPassage, *chunks: Any) -> ChunkAssembly:
+    """Return what the ledger keeps of them."""
+    assembly = ChunkAssembly()
+    for chunk in chunks:
+        for kept in passage.forward(json.dumps(chunk).encode())[1]:
+            assembly.add(kept)
+    return assembly
 
 
 def text_of(chunks: list[Any], field: str = "content") -> str:
     return "".join(chunk["choices"][0]["delta"].get(field) or "" for chunk in chunks if chunk["choices"])
 
 
-def plain(**more: Any) -> Passage:
-    return Passage(None, **{"wants_usage": False, "json_text": False, **more})
+def plain(**more: Any) -> ChatPassage:
+    return ChatPassage(None, **{"wants_usage": False, "json_text": False, **more})
 
 
 def test_unmasked_chunks_pass_byte_for_byte() -> None:
     data = b'{"choices": [ {"index":0,"delta":{"content":"a"}} ],  "vendor": 1}'
 
-    assert plain().forward(data) == b"data: " + data + b"\n\n"
+    assert plain().forward(data) == (b"data: " + data + b"\n\n", [json.loads(data)])
 
 
 def test_done_ends_the_passage_and_is_not_passed_on() -> None:
     passage = plain()
 
-    assert passage.forward(b"[DONE]") == b""
+    assert passage.forward(b"[DONE]") == (b"", [])
     assert passage.ended
+    assert passage.finish() == b"data: [DONE]\n\n"
+
+
+def parsed(body: Any) -> Any:
+    return Chat().read(json.dumps(body).encode())
+
+
+def test_a_request_is_read_and_kept_whole() -> None:
+    request = parsed(task(stream=True, stream_options={"include_usage": True}, vendor_field=[1]))
+
+    assert (request.model, request.stream, request.wants_usage) == ("gpt-5.4", True, True)
+    assert request.body["vendor_field"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"messages": [{"role": "user"}]}, "model"),
+        ({"model": " ", "messages": [{}]}, "model"),
+        ({"model": "m"}, "messages"),
+        ({"model": "m", "messages": []}, "messages"),
+        ({"model": "m", "messages": ["x"]}, "messages"),
+        ({"model": "m", "messages": [{}], "stream": "yes"}, "stream"),
+        ({"model": "m", "messages": [{}], "stream_options": 1}, "stream_options"),
+        ({"model": "m", "messages": [{}], "metadata": [1]}, "metadata"),
+        ([1], None),
+    ],
+)
+def test_a_request_that_cannot_be_routed_names_the_field(body: Any, param: str | None) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        parsed(body)
+
+    assert caught.value.param == param
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        Chat().read(raw)
 
 
 USAGE = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}}
@@ -56,7 +108,7 @@ def test_the_usage_chunk_is_stripped_unless_asked_for_and_always_counted() -> No
 
     assert passed(silent, USAGE) == []
     assert passed(asked, USAGE) == [USAGE]
-    assert upstream_usage(silent.assembly.usage) == Usage(5, 2, "upstream")
+    assert upstream_usage(assembled(plain(), USAGE).usage) == Usage(5, 2, "upstream")
 
 
 def test_usage_beside_choices_is_counted_and_passed() -> None:
@@ -64,7 +116,7 @@ def test_usage_beside_choices_is_counted_and_passed() -> None:
     passage = plain()
 
     assert passed(passage, chunk) == [chunk]
-    assert upstream_usage(passage.assembly.usage) == Usage(5, 2, "upstream")
+    assert upstream_usage(assembled(plain(), chunk).usage) == Usage(5, 2, "upstream")
 
 
 @pytest.mark.parametrize("data", [b"nonsense", b"[1]", b'{"error":{"message":"boom"}}', b'{"error":"boom"}'])
@@ -83,19 +135,20 @@ def test_a_placeholder_is_restored_wherever_the_stream_is_cut(cuts: list[int]) -
     told = "Dear PIIEMAIL1, not PIIEMAIL12 bye PIIEMAIL1"
     edges = sorted({0, len(told), *(cut for cut in cuts if cut < len(told))})
     pieces = [told[left:right] for left, right in zip(edges, edges[1:], strict=False)]
-    passage = Passage(masker(), wants_usage=False, json_text=False)
+    passage = ChatPassage(masker(), wants_usage=False, json_text=False)
 
     chunks = passed(passage, *(delta(piece) for piece in pieces), delta(finish="stop"))
 
     assert text_of(chunks) == f"Dear {SECRET}, not PIIEMAIL12 bye {SECRET}"
-    assert passage.assembly.completion()["choices"][0]["message"]["content"] == told  # type: ignore[index,call-overload]
+    kept: Any = assembled(ChatPassage(masker(), wants_usage=False, json_text=False), *map(delta, pieces)).completion()
+    assert kept["choices"][0]["message"]["content"] == told
 
 
 def test_a_placeholder_in_tool_arguments_stays_json() -> None:
     secret = 'password = "q\\"uote-9s8d7f6g5h"'
     redaction = default_redactor().redact({"text": secret})
     placeholder = next(word for word in str(redaction.body["text"]).replace('"', " ").split() if "SECRET" in word)
-    passage = Passage(redaction.masker, wants_usage=False, json_text=False)
+    passage = ChatPassage(redaction.masker, wants_usage=False, json_text=False)
     arguments = json.dumps({"to": placeholder})
     pieces = [arguments[:9], arguments[9:]]
     calls = [delta(tool_calls=[{"index": 0, "function": {"arguments": piece}}]) for piece in pieces]
@@ -109,7 +162,7 @@ def test_a_placeholder_in_tool_arguments_stays_json() -> None:
 
 
 def test_text_held_back_comes_with_the_finish() -> None:
-    passage = Passage(masker(), wants_usage=False, json_text=False)
+    passage = ChatPassage(masker(), wants_usage=False, json_text=False)
 
     chunks = passed(passage, delta("see PIIEMAIL1"), delta(finish="stop"))
 
@@ -117,7 +170,7 @@ def test_text_held_back_comes_with_the_finish() -> None:
 
 
 def test_choices_are_restored_apart() -> None:
-    passage = Passage(masker(), wants_usage=False, json_text=False)
+    passage = ChatPassage(masker(), wants_usage=False, json_text=False)
     first, second = delta("PIIE"), delta("PIIE")
     second["choices"][0]["index"] = 1
     rest = {"choices": [{"index": index, "delta": {"content": "MAIL1 "}, "finish_reason": None} for index in (0, 1)]}
@@ -158,3 +211,26 @@ def test_chunks_are_put_together_as_one_completion() -> None:
 def test_usage_that_is_no_count_is_none() -> None:
     assert upstream_usage(None) is None
     assert upstream_usage({"prompt_tokens": "5"}) is None
+
+
+def test_frames_of_a_local_answer_are_events_of_one_completion() -> None:
+    request = parsed(task(stream=True, stream_options={"include_usage": True}))
+    encoder = Chat().encoder(AnswerFacts("i1", "gpt-5.4", NOON), request)
+    first = encoder.feed(delta_chunk({"role": "assistant", "content": "fi"}))
+    last = encoder.feed(delta_chunk({}, "stop"))
+    counted, done = encoder.finish(Usage(3, 1, "tokenizer")).split(b"\n\n", 1)
+
+    assert first.startswith(b"data: {")
+    assert first.endswith(b"}\n\n")
+    assert json.loads(first[6:])["choices"][0]["delta"] == {"role": "assistant", "content": "fi"}
+    assert json.loads(last[6:])["choices"][0]["finish_reason"] == "stop"
+    assert json.loads(first[6:])["id"] == json.loads(last[6:])["id"] == "chatcmpl-i1"
+    assert json.loads(counted[6:])["choices"] == []
+    assert done == b"data: [DONE]\n\n"
+
+
+def test_token_counts_are_told_only_where_they_were_asked_for() -> None:
+    encoder = Chat().encoder(AnswerFacts("i1", "gpt-5.4", NOON), parsed(task(stream=True)))
+
+    assert encoder.feed(USAGE) == b""
+    assert encoder.finish(Usage(3, 1, "tokenizer")) == b"data: [DONE]\n\n"
