@@ -98,6 +98,12 @@ def answered(text: str, **more: Any) -> bytes:
     ).encode()
 
 
+async def hang(reached: asyncio.Event) -> None:
+    """Say that this point is reached, and stay there."""
+    reached.set()
+    await asyncio.Event().wait()
+
+
 @dataclass
 class FakeReply:
     """An answer in memory; `breaks` is raised where the chunks end."""
@@ -107,13 +113,14 @@ class FakeReply:
     pieces: list[bytes] = field(default_factory=list)
     breaks: UpstreamError | None = None
     hangs: bool = False
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for piece in self.pieces:
             yield piece
         if self.hangs:
-            await asyncio.Event().wait()
+            await hang(self.hanging)
         if self.breaks:
             raise self.breaks
 
@@ -156,6 +163,7 @@ class FakeEngine:
     fails: Exception | None = None
     fails_after: int = 0
     hangs: bool = False
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[GenerateRequest] = field(default_factory=list)
     cancelled: int = 0
 
@@ -168,7 +176,7 @@ class FakeEngine:
                     raise self.fails
                 yield Piece(word if number == 0 else f" {word}", self.confidence)
             if self.hangs:
-                await asyncio.Event().wait()
+                await hang(self.hanging)
             yield Done(self.finish, 20, len(words), self.confidence)
         except (asyncio.CancelledError, GeneratorExit):
             self.cancelled += 1

@@ -21,6 +21,7 @@ from tests.router.making import (
     World,
     delta,
     frames,
+    hang,
     incoming,
     run,
     settings,
@@ -781,11 +782,13 @@ def test_nothing_is_sent_once_the_ledger_is_closed(tmp_path: Path) -> None:
 # A client that leaves.
 
 
-async def leave(made: World, body: dict[str, Any], wire: CollectingWire | None = None) -> CollectingWire:
-    """Ask, and leave in the middle of the answer."""
+async def leave(
+    made: World, body: dict[str, Any], hanging: asyncio.Event, wire: CollectingWire | None = None
+) -> CollectingWire:
+    """Ask, and leave once the answer hangs."""
     wire = wire or CollectingWire()
     turn = asyncio.create_task(made.deps.turns.respond(incoming(body), wire))
-    await asyncio.sleep(0.2)
+    await hanging.wait()
     wire.gone = True
     turn.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -799,7 +802,7 @@ def test_a_client_that_leaves_closes_the_upstream(tmp_path: Path, stream: bool) 
         async with world(tmp_path) as made:
             reply = FakeReply(pieces=sse(delta("par"), done=False), hangs=True)
             made.cloud.script = [reply]
-            await leave(made, task(stream=stream))
+            await leave(made, task(stream=stream), reply.hanging)
             outcome = made.interactions()[0].outcome
 
             assert reply.closed
@@ -816,7 +819,7 @@ def test_a_client_that_leaves_stops_the_decoding(tmp_path: Path, threshold: floa
         async with world(tmp_path) as made:
             made.promote(threshold=threshold)
             made.engine.hangs = True
-            await leave(made, task(stream=True))
+            await leave(made, task(stream=True), made.engine.hanging)
             outcome = made.interactions()[0].outcome
 
             assert made.engine.cancelled == 1
@@ -828,19 +831,21 @@ def test_a_client_that_leaves_stops_the_decoding(tmp_path: Path, threshold: floa
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_after_the_outcome_is_stored_changes_nothing(tmp_path: Path, stream: bool) -> None:
+    hanging = asyncio.Event()
+
     class Slow(CollectingWire):
         @override
         async def answer(self, headers: Any, body: bytes) -> None:
-            await asyncio.Event().wait()
+            await hang(hanging)
 
         @override
         async def end(self) -> None:
-            await asyncio.Event().wait()
+            await hang(hanging)
 
     async def scene() -> None:
         async with world(tmp_path) as made:
             made.cloud.script = [FakeReply(pieces=sse(delta("x"), delta(finish="stop")))] if stream else []
-            await leave(made, task(stream=stream), Slow())
+            await leave(made, task(stream=stream), hanging, Slow())
             outcome = made.interactions()[0].outcome
 
             assert outcome is not None
