@@ -11,7 +11,7 @@ from breeder.dataset import write_atomically
 from breeder.gguf_export import export_base, quantize
 from breeder.gguf_export.vocabulary import load_tokenizer
 from breeder.progress import Report
-from breeder.recipe import BasePart
+from breeder.recipe import Recipe
 from breeder.shipped import shipped
 from registry.artifacts import ArtifactStore
 from registry.errors import ArtifactError, NotFoundError
@@ -50,11 +50,12 @@ def find_model(name: str) -> Path:
         ) from error
 
 
-def prepare_base(part: BasePart, store: ArtifactStore, cache: Path, report: Report) -> Base:
+def prepare_base(recipe: Recipe, store: ArtifactStore, cache: Path, report: Report) -> Base:
     """Return the base of a recipe, exporting its GGUF the first time."""
+    part, apart = recipe.base, recipe.lora.embeddings
     model_dir = find_model(part.model)
-    key = hashlib.sha256(f"{digest_of(model_dir)}:{part.dtype}:{part.quantization}".encode()).hexdigest()[:16]
-    known = cache / f"{key}.sha256"
+    made_of = f"{digest_of(model_dir)}:{part.dtype}:{part.quantization}:{apart}"
+    known = cache / f"{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.sha256"
     if known.exists():
         try:
             return _base(model_dir, store, known.read_text().strip())
@@ -64,7 +65,7 @@ def prepare_base(part: BasePart, store: ArtifactStore, cache: Path, report: Repo
     cache.mkdir(parents=True, exist_ok=True)
     # Two breedings may do this at once, so the file on its way has a folder of its own.
     with tempfile.TemporaryDirectory(dir=cache) as folder:
-        made = export_base(model_dir, Path(folder) / "base.gguf", dtype=part.dtype)
+        made = export_base(model_dir, Path(folder) / "base.gguf", dtype=part.dtype, output_apart=apart)
         if part.quantization:
             made = quantize(made.path, Path(folder) / "quantized.gguf", part.quantization)
         sha256 = store.add(made.path)

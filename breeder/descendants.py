@@ -44,7 +44,8 @@ def make_descendant(
         for row in dataset.rows["train"]
     ]
     training = train_adapter(base.model_dir, examples, recipe, folder, report)
-    adapter = export_adapter(training.folder, base.model_dir, folder / "adapter.gguf", base_sha256=base.sha256)
+    out = folder / "adapter.gguf"
+    adapter = export_adapter(training.folder, base.model_dir, out, dtype="f16", base_sha256=base.sha256)
     return Descendant(name, recipe, training, adapter)
 
 

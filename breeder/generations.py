@@ -36,7 +36,7 @@ def prepare_footing(deps: Deps, dataset: Dataset, recipe: Recipe) -> Footing:
     Raises:
         ArtifactError: engine and trainer disagree on tokens; NotFoundError: the base cannot be had.
     """
-    base = prepare_base(recipe.base, deps.store, deps.home.runs / "bases", deps.report)
+    base = prepare_base(recipe, deps.store, deps.home.runs / "bases", deps.report)
     check_tokens_agree(deps, base, dataset)
     return Footing(
         base=base,

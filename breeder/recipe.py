@@ -54,6 +54,8 @@ class LoraPart(_Part):
     """Dropout on the adapter's input."""
     targets: str | tuple[str, ...] = "all-linear"
     """Modules to adapt, as peft names them."""
+    embeddings: bool = False
+    """Train the embeddings too, whole; they travel in the adapter, so this is for bases of small vocabulary."""
 
 
 class TrainingPart(_Part):

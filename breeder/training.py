@@ -136,6 +136,8 @@ def _trainer(
         lora_alpha=recipe.lora.alpha,
         lora_dropout=recipe.lora.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
+        modules_to_save=["embed_tokens"] if recipe.lora.embeddings else None,
+        ensure_weight_tying=recipe.lora.embeddings,
         task_type="CAUSAL_LM",
     )
     trainer = _bounded_trainer(recipe.training.micro_batch_tokens)(

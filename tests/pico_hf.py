@@ -106,6 +106,8 @@ def random_adapter(model_dir: Path, folder: Path, lora: LoraConfig | None = None
         for name, parameter in model.named_parameters():
             if "lora_" in name:
                 torch.nn.init.normal_(parameter, std=0.1)
+            elif parameter.requires_grad:
+                parameter.data += torch.randn_like(parameter) * 0.1
     model.save_pretrained(str(folder), save_embedding_layers=False)
     return folder
 

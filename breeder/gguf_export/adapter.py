@@ -1,10 +1,13 @@
-"""peft LoRA adapters to GGUF LoRA: one scale for the whole file, so what differs by module is folded into B."""
+"""peft LoRA adapters to GGUF LoRA: one scale for the whole file, so what differs by module is folded into B.
+
+Embeddings that were trained whole become a pair too: the identity and the difference to the base.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from breeder.gguf_export.gguf_file import GgufFile, PlannedTensor, WeightType, write_gguf
 from breeder.gguf_export.mapping import arranged, gguf_names
 from breeder.gguf_export.shape import ModelShape, read_json, read_shape
-from breeder.gguf_export.weights import Weights, open_file
+from breeder.gguf_export.weights import Weights, open_file, open_weights
 from registry.errors import ExportError
 
 BASE_SHA256_KEY: Final = "modelbreeder.base_sha256"
 
+_EMBEDDINGS: Final = "model.embed_tokens"
+_SAVED: Final = f"base_model.model.{_EMBEDDINGS}.weight"
 _LORA_NAME: Final = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<part>[AB])\.weight")
 _PLAIN_INITS: Final = (True, False, "gaussian", "eva", "orthogonal")
 _REFUSED: Final = (
@@ -34,7 +39,6 @@ _REFUSED: Final = (
     "layer_replication",
     "lora_bias",
     "lora_ga_config",
-    "modules_to_save",
     "monteclora_config",
     "target_parameters",
     "trainable_token_indices",
@@ -55,6 +59,7 @@ class _LoraSettings(BaseModel):
     lora_alpha: float = Field(gt=0)
     use_rslora: bool = False
     alpha_pattern: dict[str, float] = Field(default_factory=dict)
+    modules_to_save: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +86,21 @@ class Adapter:
 
 
 def export_adapter(
-    adapter_dir: Path, base_config_dir: Path, out: Path, *, dtype: WeightType = "f32", base_sha256: str | None = None
+    adapter_dir: Path, base_dir: Path, out: Path, *, dtype: WeightType = "f32", base_sha256: str | None = None
 ) -> GgufFile:
-    """Write a peft LoRA adapter folder as GGUF LoRA for the base whose config.json lies in `base_config_dir`.
+    """Write a peft LoRA adapter folder as GGUF LoRA for the base whose config.json lies in `base_dir`.
+
+    The base's weights must lie there too where the adapter holds embeddings; its GGUF needs `output_apart` then.
 
     `base_sha256`, the digest of the base GGUF that the adapter will be attached to, is kept under
     `modelbreeder.base_sha256`.
 
     Raises:
-        ExportError: the adapter is more than LoRA on linear layers, or belongs to another base.
+        ExportError: the adapter is more than LoRA on linear layers and embeddings, or belongs to another base.
 
     """
-    shape = read_shape(base_config_dir)
-    adapter = read_adapter(adapter_dir, shape)
+    shape = read_shape(base_dir)
+    adapter = read_adapter(adapter_dir, shape, base_dir)
     writer = GGUFWriter(None, MODEL_ARCH_NAMES[shape.architecture])
     writer.add_type(GGUFType.ADAPTER)
     writer.add_string(Keys.Adapter.TYPE, "lora")
@@ -103,13 +110,28 @@ def export_adapter(
     return write_gguf(writer, _planned(shape, adapter, dtype), out)
 
 
-def read_adapter(adapter_dir: Path, shape: ModelShape) -> Adapter:
+def read_adapter(adapter_dir: Path, shape: ModelShape, base_dir: Path) -> Adapter:
     """Return the adapter of a peft folder, checked against the shape of its base."""
     settings = _settings(adapter_dir / "adapter_config.json")
     weights = open_file(adapter_dir / "adapter_model.safetensors")
-    modules = _modules(adapter_dir, weights)
-    pairs = tuple(_pair(adapter_dir, settings, shape, weights, module) for module in modules)
-    return Adapter(settings.lora_alpha, pairs)
+    pairs = [_embedding_pair(adapter_dir, shape, weights, base_dir)] if settings.modules_to_save else []
+    modules = _modules(adapter_dir, weights, _saved_names(shape) if settings.modules_to_save else ())
+    pairs += [_pair(adapter_dir, settings, shape, weights, module) for module in modules]
+    return Adapter(settings.lora_alpha, tuple(pairs))
+
+
+def _saved_names(shape: ModelShape) -> tuple[str, ...]:
+    """Return the names of trained embeddings; where the output is tied to them, peft stores them twice."""
+    return (_SAVED, "base_model.model.lm_head.weight") if shape.tied else (_SAVED,)
+
+
+def _embedding_pair(adapter_dir: Path, shape: ModelShape, weights: Weights, base_dir: Path) -> LoraPair:
+    dims = shape.matrices()[_EMBEDDINGS]
+    found = weights.dims(_SAVED) if _SAVED in weights.files else None
+    if found != dims:
+        raise ExportError(f"{adapter_dir} holds embeddings of {found}, but the base has {dims}; give its own base")
+    moved = weights.load(_SAVED) - open_weights(base_dir).load(f"{_EMBEDDINGS}.weight")
+    return LoraPair(_EMBEDDINGS, torch.eye(dims[1]), moved, 1.0)
 
 
 def _settings(path: Path) -> _LoraSettings:
@@ -117,6 +139,9 @@ def _settings(path: Path) -> _LoraSettings:
     found = {key: config[key] for key in _REFUSED if config.get(key)}
     if config.get("peft_type") != "LORA":
         found["peft_type"] = config.get("peft_type")
+    saved = config.get("modules_to_save")
+    if saved and not (isinstance(saved, list) and set(saved) <= {"embed_tokens", _EMBEDDINGS}):
+        found["modules_to_save"] = saved
     if config.get("bias", "none") != "none":
         found["bias"] = config["bias"]
     if config.get("init_lora_weights", True) not in _PLAIN_INITS:
@@ -129,9 +154,10 @@ def _settings(path: Path) -> _LoraSettings:
         raise ExportError(f"{path} cannot be used: {error.errors()[0]['msg']} ({error.errors()[0]['loc']})") from error
 
 
-def _modules(adapter_dir: Path, weights: Weights) -> list[str]:
+def _modules(adapter_dir: Path, weights: Weights, saved: Sequence[str]) -> list[str]:
+    """Return the modules with LoRA; `saved` are the names of what was trained whole."""
     parts: dict[str, set[str]] = {}
-    for name in weights.files:
+    for name in weights.files.keys() - set(saved):
         match = _LORA_NAME.fullmatch(name)
         if match is None:
             raise ExportError(f"{adapter_dir} holds {name}, which is no LoRA of a linear layer; train without it")
@@ -146,7 +172,7 @@ def _modules(adapter_dir: Path, weights: Weights) -> list[str]:
 
 def _pair(adapter_dir: Path, settings: _LoraSettings, shape: ModelShape, weights: Weights, module: str) -> LoraPair:
     dims = shape.matrices().get(module)
-    if dims is None or module == "model.embed_tokens":
+    if dims is None or module == _EMBEDDINGS:
         raise ExportError(
             f"{adapter_dir} adapts {module}, which is no linear layer of its own in this base; leave it out"
         )
@@ -168,10 +194,27 @@ def _planned(shape: ModelShape, adapter: Adapter, dtype: WeightType) -> list[Pla
     names: Mapping[str, str] = gguf_names(shape, [f"{pair.module}.weight" for pair in adapter.pairs])
     planned = []
     for pair in adapter.pairs:
+        if pair.module == _EMBEDDINGS:
+            planned += _planned_embeddings(shape, adapter, pair, dtype)
+            continue
         name = names[f"{pair.module}.weight"]
         planned.append(PlannedTensor(f"{name}.lora_a", tuple(pair.down.shape), dtype, partial(_unchanged, pair)))
         up = partial(_folded, shape, adapter, pair)
         planned.append(PlannedTensor(f"{name}.lora_b", tuple(pair.up.shape), dtype, up))
+    return planned
+
+
+def _planned_embeddings(shape: ModelShape, adapter: Adapter, pair: LoraPair, dtype: WeightType) -> list[PlannedTensor]:
+    """Return the update of the input embeddings, which llama.cpp wants transposed, and of an output tied to them."""
+    moved, whole = partial(_folded, shape, adapter, pair), partial(_unchanged, pair)
+    up, down = tuple(pair.up.shape), tuple(pair.down.shape)
+    planned = [
+        PlannedTensor("token_embd.weight.lora_a", up, dtype, moved),
+        PlannedTensor("token_embd.weight.lora_b", down, dtype, whole),
+    ]
+    if shape.tied:
+        planned.append(PlannedTensor("output.weight.lora_a", down, dtype, whole))
+        planned.append(PlannedTensor("output.weight.lora_b", up, dtype, moved))
     return planned
 
 

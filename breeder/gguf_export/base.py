@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -26,19 +27,29 @@ _FILE_TYPES: Final = {
 }
 
 
-def export_base(model_dir: Path, out: Path, *, dtype: WeightType = "f16") -> GgufFile:
+def export_base(model_dir: Path, out: Path, *, dtype: WeightType = "f16", output_apart: bool = False) -> GgufFile:
     """Write the model of a Hugging Face folder (config.json, safetensors, tokenizer.json) as GGUF.
 
-    `dtype` is that of matrices; vectors are float32 always. The same folder gives the same bytes.
+    `dtype` is that of matrices; vectors are float32 always. The same folder gives the same bytes. With `output_apart`
+    an output matrix that is tied to the embeddings is written out, which adapters that move them need.
 
     Raises:
         ExportError: no faithful GGUF form; nothing is written then.
 
     """
-    return write_model(model_dir, read_shape(model_dir), out, dtype, lambda _module, weight: weight)
+    shape = read_shape(model_dir)
+    return write_model(model_dir, shape, out, dtype, lambda _module, weight: weight, output_apart=output_apart)
 
 
-def write_model(model_dir: Path, shape: ModelShape, out: Path, dtype: WeightType, adjust: Adjustment) -> GgufFile:
+def write_model(
+    model_dir: Path,
+    shape: ModelShape,
+    out: Path,
+    dtype: WeightType,
+    adjust: Adjustment,
+    *,
+    output_apart: bool = False,
+) -> GgufFile:
     """Write a model, each weight as `adjust(module, weight)` returns it in float32."""
     writer = GGUFWriter(None, MODEL_ARCH_NAMES[shape.architecture])
     writer.add_type(GGUFType.MODEL)
@@ -46,7 +57,10 @@ def write_model(model_dir: Path, shape: ModelShape, out: Path, dtype: WeightType
     writer.add_quantization_version(GGML_QUANT_VERSION)
     _add_shape(writer, shape)
     add_vocabulary(writer, read_vocabulary(model_dir, shape.vocabulary_size))
-    return write_gguf(writer, _planned(shape, open_weights(model_dir), dtype, adjust), out)
+    planned = _planned(shape, open_weights(model_dir), dtype, adjust)
+    if output_apart and shape.tied:
+        planned += [replace(one, name="output.weight") for one in planned if one.name == "token_embd.weight"]
+    return write_gguf(writer, planned, out)
 
 
 def _add_shape(writer: GGUFWriter, shape: ModelShape) -> None:

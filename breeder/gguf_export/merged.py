@@ -20,7 +20,7 @@ def merge_and_export(model_dir: Path, adapter_dir: Path, out: Path, dtype: Weigh
 
     """
     shape = read_shape(model_dir)
-    pairs = {pair.module: pair for pair in read_adapter(adapter_dir, shape).pairs}
+    pairs = {pair.module: pair for pair in read_adapter(adapter_dir, shape, model_dir).pairs}
 
     def merged(module: str, weight: torch.Tensor) -> torch.Tensor:
         pair = pairs.get(module)

@@ -147,7 +147,7 @@ class _Trial:
             path = self.folder / "linear.safetensors"
             write_rung(path, fitted.record, fitted.arrays)
             yield "linear", self._reached(ask_rung(path, trim, self.tasks), started)
-        base = prepare_base(self.recipe.base, ArtifactStore(self.folder / "store"), self.folder / "bases", _tell)
+        base = prepare_base(self.recipe, ArtifactStore(self.folder / "store"), self.folder / "bases", _tell)
         limit = longest_answer(base, self.dataset, self.recipe.evaluation.maximum_answer_tokens)
         grammar, started = dataset_grammar(self.dataset), time.monotonic()
         if "few-shot" in wanted:

@@ -107,6 +107,21 @@ def test_untied_output_can_be_adapted(tmp_path: Path) -> None:
     assert largest_logit_difference(model, base.path, some_tokens(), folder, adapter.path) < LIMIT
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_embeddings_trained_whole_travel_in_the_adapter(tmp_path: Path, tied: bool) -> None:
+    model = pico_qwen2(tmp_path / "model", tie_word_embeddings=tied)
+    lora = LoraConfig(
+        r=4, lora_alpha=8, target_modules="all-linear", modules_to_save=["embed_tokens"], ensure_weight_tying=tied
+    )
+    folder = random_adapter(model, tmp_path / "lora", lora)
+    base = export_base(model, tmp_path / "base.gguf", dtype="f32", output_apart=True)
+    adapter = export_adapter(folder, model, tmp_path / "adapter.gguf")
+    merged = merge_and_export(model, folder, tmp_path / "merged.gguf", "f32")
+    assert largest_logit_difference(model, base.path, some_tokens()) < LIMIT
+    assert largest_logit_difference(model, base.path, some_tokens(), folder, adapter.path) < LIMIT
+    assert largest_logit_difference(model, merged.path, some_tokens(), folder) < LIMIT
+
+
 def test_merged_weights_equal_those_that_peft_merges(llama_dir: Path, llama_adapter_dir: Path, tmp_path: Path) -> None:
     ours = merge_and_export(llama_dir, llama_adapter_dir, tmp_path / "ours.gguf", "f32")
     model = AutoModelForCausalLM.from_pretrained(llama_dir, dtype=torch.float32)
