@@ -19,6 +19,13 @@ from typing_extensions import override
 
 from registry.entities import Lane, Purpose
 from registry.errors import ConfigError
+from registry.upstreams import UpstreamSettings, is_private
+
+__all__ = [
+    "EMBEDDED", "LOCAL_ONLY_CLASSES", "PUBLIC", "SEEDLING", "Choice", "DaemonSettings", "LedgerSettings",
+    "LocalSettings", "PolicyRule", "PolicySettings", "RedactionSettings", "Settings", "TaskType", "UpstreamSettings",
+    "is_private", "load_settings",
+]  # fmt: skip
 
 EMBEDDED = "embedded"
 PUBLIC = "public"
@@ -30,7 +37,7 @@ TaskType: TypeAlias = Literal[
     "commit-message", "translate", "draft",
 ]  # fmt: skip
 Choice: TypeAlias = Literal["cheapest", "fastest", "best"]
-_OLLAMA_CLOUD_TAG = re.compile(r".+:(?:.*-)?cloud\s*", re.IGNORECASE)
+_URL_CREDENTIALS = re.compile(r"//[^/@]*@")
 
 
 class _Section(BaseModel):
@@ -45,43 +52,15 @@ class DaemonSettings(_Section):
     port: int = Field(8484, ge=0, le=65535)
     """TCP port; 0 takes a free one and prints it."""
     max_in_flight: int = Field(256, ge=1)
-    """Requests served at once; further ones get 503 and Retry-After."""
+    """Requests served at once; further ones wait, or get 503 and Retry-After."""
+    max_waiting: int = Field(64, ge=0)
+    """Requests that wait for one of these places; 0 lets none wait."""
+    max_wait_s: float = Field(5.0, gt=0)
+    """Seconds that one waits before it gets 503 and Retry-After."""
     drain_s: float = Field(10.0, ge=0)
     """Seconds that a stopping daemon gives the requests in flight."""
-
-
-class UpstreamSettings(_Section):
-    """One OpenAI-compatible model server."""
-
-    dialect: Literal["openai"] = "openai"
-    """Wire format that the upstream speaks."""
-    base_url: str
-    """URL up to and including the version part, as in https://api.openai.com/v1."""
-    api_key_env: str | None = None
-    """Environment variable that holds the key; none for servers that ask for none."""
-    models: tuple[str, ...] = ()
-    """Models that this upstream offers."""
-    trust: Literal["cloud", "private"] = "cloud"
-    """Whether what is sent leaves the user's own machines."""
-    context: int | None = Field(None, ge=256)
-    """Tokens of context of its models, which the upstream that local.runtime names must state; unset is not checked."""
-    tools: bool = False
-    """Whether its models are able to call tools."""
-    usd_per_million_input: float | None = Field(None, ge=0)
-    """Price in US dollars per million prompt tokens; unset takes the public price list."""
-    usd_per_million_output: float | None = Field(None, ge=0)
-    """Price in US dollars per million answer tokens; unset takes the public price list."""
-    timeout_s: float = Field(600.0, gt=0)
-    """Seconds for a whole request."""
-    connect_timeout_s: float = Field(5.0, gt=0)
-    """Seconds to connect."""
-    idle_timeout_s: float = Field(120.0, gt=0)
-    """Seconds that a stream may be silent."""
-
-
-def is_private(upstream: UpstreamSettings, model: str) -> bool:
-    """Say whether a model runs on the user's own machines; one with a cloud tag is run by Ollama's cloud."""
-    return upstream.trust == "private" and not _OLLAMA_CLOUD_TAG.fullmatch(model)
+    log: Literal["text", "json"] = "text"
+    """Form of the daemon's log on standard error: lines for people, or one JSON object a line."""
 
 
 class LocalSettings(_Section):
@@ -124,6 +103,11 @@ class PolicySettings(_Section):
 
     cloud: str | None = None
     """Upstream and model of the cloud lane, as in openai/gpt-5.4."""
+    fallbacks: tuple[str, ...] = ()
+    """Upstreams and models to ask, in this order, where the first one fails before its answer began; for a prompt that
+    is too long only those of a larger context."""
+    content_policy_fallbacks: tuple[str, ...] = ()
+    """Upstreams and models to ask, in this order, where one refuses a prompt for its content; none are by default."""
     local_only_classes: tuple[str, ...] = LOCAL_ONLY_CLASSES
     """Data classes that never leave the machine."""
     customer_data_types: tuple[str, ...] = ("CUSTOMER",)
@@ -202,12 +186,18 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
     @model_validator(mode="after")
-    def _cloud_is_known(self) -> Settings:
-        if self.policy.cloud is not None:
-            upstream, _, model = self.policy.cloud.partition("/")
-            if upstream not in self.upstreams or not model:
-                known = ", ".join(sorted(self.upstreams)) or "none are configured"
-                raise ValueError(f"policy.cloud {self.policy.cloud!r} must be UPSTREAM/MODEL; upstreams: {known}")
+    def _targets_are_known(self) -> Settings:
+        policy = self.policy
+        for key, targets in (
+            ("cloud", (policy.cloud,) if policy.cloud is not None else ()),
+            ("fallbacks", policy.fallbacks),
+            ("content_policy_fallbacks", policy.content_policy_fallbacks),
+        ):
+            for target in targets:
+                upstream, _, model = target.partition("/")
+                if upstream not in self.upstreams or not model:
+                    known = ", ".join(sorted(self.upstreams)) or "none are configured"
+                    raise ValueError(f"policy.{key} {target!r} must be UPSTREAM/MODEL; upstreams: {known}")
         return self
 
     @model_validator(mode="after")
@@ -257,10 +247,13 @@ def load_settings(config_file: Path) -> Settings:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    # A misspelt key comes with the complaint that the key it was meant for is missing.
+    problems = error.errors()
+    problem = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        return f"{path or 'settings'}: {problem['msg']} (value: {_shown(problem['input'])}){_near_choice(problem)}"
+        said = problem["msg"].removeprefix("Value error, ")
+        return f"{path or 'settings'}: {said} (value: {_shown(problem['input'])}){_near_choice(problem)}"
     *section, key = (str(part) for part in problem["loc"])
     near = difflib.get_close_matches(key, _known_keys(section), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(_known_keys(section))}"
@@ -288,4 +281,4 @@ def _known_keys(section: list[str]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    return "…" if isinstance(value, Mapping) else repr(value)[:80]
+    return "…" if isinstance(value, Mapping) else _URL_CREDENTIALS.sub("//…@", repr(value))[:80]

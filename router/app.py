@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import orjson
@@ -22,8 +22,10 @@ from router.admission import InFlight
 from router.chat import model_list, model_object
 from router.deps import Deps
 from router.dialects.chat import Chat
-from router.dialects.known import dialect_at
+from router.dialects.known import dialect_at, dialects
+from router.dialects.messages.request import count_request, token_count
 from router.dialects.protocol import Dialect
+from router.envelope import estimate_tokens
 from router.exchange import Incoming, TurnError
 from router.explaining import explanation, parse_question, plain
 from router.health import model_names, readiness
@@ -40,11 +42,13 @@ def make_app(deps: Deps, in_flight: InFlight) -> Starlette:
     """Return the daemon's ASGI application."""
     surface = Surface(deps, in_flight)
     routes = [
-        Route("/v1/chat/completions", surface.chat, methods=["POST"]),
+        *(Route(f"/v1{one.path}", surface.turn(one), methods=["POST"]) for one in dialects()),
+        Route("/v1/messages/count_tokens", surface.count_tokens, methods=["POST"]),
         Route("/v1/models", surface.models, methods=["GET"]),
         Route("/v1/models/{name:path}", surface.model, methods=["GET"]),
         Route("/v1/feedback", surface.feedback, methods=["POST"]),
         Route("/v1/route/explain", surface.explain, methods=["POST"]),
+        Route("/", surface.front, methods=["GET"]),
         Route("/healthz", surface.healthz, methods=["GET"]),
         Route("/readyz", surface.readyz, methods=["GET"]),
     ]
@@ -59,10 +63,23 @@ class Surface:
         self._deps = deps
         self._in_flight = in_flight
 
-    async def chat(self, request: Request) -> Response:
-        """POST /v1/chat/completions."""
-        incoming = _incoming(request, Chat(), await read_json_body(request))
-        return _TurnResponse(self._deps, self._in_flight, incoming)
+    def turn(self, dialect: Dialect) -> Callable[[Request], Awaitable[Response]]:
+        """Return the endpoint of a dialect: one request, one answer."""
+
+        async def serve(request: Request) -> Response:
+            incoming = _incoming(request, dialect, await read_json_body(request))
+            return _TurnResponse(self._deps, self._in_flight, incoming)
+
+        return serve
+
+    async def count_tokens(self, request: Request) -> Response:
+        """POST /v1/messages/count_tokens: an estimate, as no model's own tokenizer is at hand."""
+        body = count_request(await read_json_body(request))
+        return _json(token_count(estimate_tokens([body.get("system"), body.get("messages"), body.get("tools")])))
+
+    async def front(self, _: Request) -> Response:
+        """HEAD and GET /: somebody is there; some clients ask before they begin."""
+        return Response(b"ModelBreeder\n", media_type="text/plain")
 
     async def models(self, _: Request) -> Response:
         """GET /v1/models."""

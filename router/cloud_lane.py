@@ -21,7 +21,7 @@ from router.dialects.translation import Translation
 from router.egress import Egress, Parcel, read_whole
 from router.envelope import estimate_tokens
 from router.exchange import CutStreamError
-from router.fitness import wants_json_object
+from router.fitness import wants_json
 from router.pricing import Prices
 from router.problems import problem_of
 from router.recording import Recorder
@@ -72,10 +72,9 @@ class CloudLane:
         attempt.saw_token()
         answer = _object(raw)
         completion = attempt.routed.wire.answer_to_chat(answer)
+        shown = _shown(attempt, raw, answer, completion)
         await self._end(attempt, Status.OK, completion)
-        await attempt.wire.answer(
-            {**attempt.headers, **_passed_headers(reply)}, _shown(attempt, raw, answer, completion)
-        )
+        await attempt.wire.answer({**attempt.headers, **_passed_headers(reply)}, shown)
 
     async def _stream(self, attempt: Attempt, reply: CloudReply, stream: _Stream) -> None:
         async with aclosing(events(reply.chunks())) as source:
@@ -157,8 +156,9 @@ def _parcel(attempt: Attempt) -> Parcel:
         upstream=attempt.target.upstream,
         masked=upstream_body(routed, routed.masked),
         received=upstream_body(routed, routed.incoming.request.body),
-        headers=routed.incoming.headers,
+        headers=routed.incoming.headers if routed.wire.surface == routed.incoming.dialect.surface else {},
         deadline_s=attempt.remaining_s,
+        path=routed.wire.path,
     )
 
 
@@ -174,7 +174,7 @@ def _passage(attempt: Attempt) -> Passage:
     if spoken.surface == wire.surface:
         return spoken.passage(masker, request)
     encoder = spoken.encoder(attempt.facts, request)
-    return Translation(wire.decoder(), encoder, masker, json_text=wants_json_object(routed.chat))
+    return Translation(wire.decoder(), encoder, masker, json_text=wants_json(routed.chat))
 
 
 def _shown(attempt: Attempt, raw: bytes, answer: JsonObject, completion: JsonObject) -> bytes:

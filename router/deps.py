@@ -123,7 +123,7 @@ async def open_deps(
         recorder = Recorder(writer, outside.clock)
         router = Router(settings, redactor, registry, prices, recorder.latencies, outside.engine_missing)
         clouds = {name: outside.make_cloud(name, upstream) for name, upstream in settings.upstreams.items()}
-        egress = Egress(recorder, clouds, settings.upstreams)
+        egress = Egress(recorder, clouds, settings.upstreams, monotonic=outside.monotonic)
         stack.push_async_callback(egress.aclose)
         files = ArtifactStore(home.artifacts)
         engines = EnginePool(files, outside.make_engine)

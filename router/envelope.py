@@ -103,7 +103,7 @@ def _characters(value: Json) -> int:
 def _asks_for_search(body: JsonObject) -> bool:
     tools = body.get("tools")
     kinds = [tool.get("type") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    return bool(body.get("web_search_options")) or any(str(kind).startswith("web_search") for kind in kinds)
+    return body.get("web_search_options") is not None or any(str(kind).startswith("web_search") for kind in kinds)
 
 
 def _in_tool_loop(turns: list[Json]) -> bool:

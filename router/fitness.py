@@ -9,7 +9,7 @@ from router.chat import JsonObject
 from router.envelope import estimate_tokens
 from router.rungs import KINDS
 
-_FOREIGN_FIELDS = ("tools", "functions", "logprobs", "top_logprobs", "logit_bias", "audio", "web_search_options")
+_FOREIGN_FIELDS = ("tools", "functions", "logprobs", "top_logprobs", "logit_bias", "audio", "suffix")
 
 _ANSWER_TOKENS = 1024
 """Room for an answer of the general base where the client sets no limit."""
@@ -49,6 +49,9 @@ def foreign_field(body: JsonObject) -> str:
     present = [field for field in _FOREIGN_FIELDS if body.get(field)]
     if present:
         return present[0]
+    # An empty object is how a search without options is asked for.
+    if body.get("web_search_options") is not None:
+        return "web_search_options"
     count = body.get("n")
     if isinstance(count, int) and count > 1:
         return f"n = {count}"
@@ -90,6 +93,11 @@ def _speaks(body: JsonObject) -> bool:
 def wants_json_object(body: JsonObject) -> bool:
     """Say whether the client asked for a JSON object as answer."""
     return _kind(body.get("response_format")) == "json_object"
+
+
+def wants_json(body: JsonObject) -> bool:
+    """Say whether the client asked for an answer that is JSON, by whatever schema."""
+    return _kind(body.get("response_format")) in ("json_object", "json_schema")
 
 
 def _kind(response_format: Json) -> Json:

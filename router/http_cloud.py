@@ -5,6 +5,7 @@ No redirects, no compression, no retries here; a credential goes to its upstream
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -14,6 +15,8 @@ from registry.settings import UpstreamSettings
 from router.upstream import CloudReply, CloudRequest, UnreachableError, UpstreamTimeoutError
 
 _USER_AGENT = "modelbreeder/0.1"
+_ANTHROPIC_VERSION = "2023-06-01"
+"""What is asked for where the client names no version: all other clients' requests are translated to this one."""
 
 
 class HttpCloud:
@@ -23,7 +26,7 @@ class HttpCloud:
         """Take the key that `settings.api_key_env` held at start, None where it was not set."""
         self._name = name
         self._settings = settings
-        self._key = key
+        self._key = key.strip() if key else None
         self._proxy = proxy
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
@@ -34,28 +37,41 @@ class HttpCloud:
 
     async def open(self, request: CloudRequest) -> CloudReply:
         """Send a request; see `Cloud.open`."""
-        idle_s = self._settings.idle_timeout_s if request.stream else None
-        timeout = aiohttp.ClientTimeout(request.timeout_s, None, idle_s, self._settings.connect_timeout_s)
-        headers = {**request.headers, **self._authorization(), "Content-Type": "application/json"}
-        url = self._settings.base_url.rstrip("/") + request.path
+        settings, first_by = self._settings, asyncio.get_running_loop().time() + self._settings.first_token_timeout_s
+        timeout = aiohttp.ClientTimeout(
+            total=request.timeout_s, connect=settings.connect_timeout_s, sock_read=settings.first_token_timeout_s
+        )
         try:
             response = await self._session.post(
-                url, data=request.body, headers=headers, timeout=timeout, allow_redirects=False, proxy=self._proxy
+                settings.base_url + request.path,
+                data=request.body,
+                headers=self._headers(request),
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=self._proxy,
             )
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, aiohttp.ConnectionTimeoutError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise UnreachableError(f"upstream {self._name!r} cannot be reached: {error}; check base_url") from error
+        except aiohttp.SocketTimeoutError as error:
+            raise _silent(self._name, settings) from error
         except TimeoutError as error:
             raise UpstreamTimeoutError(f"upstream {self._name!r} did not answer in {request.timeout_s:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError(f"upstream {self._name!r} failed: {error!r}") from error
-        return HttpReply(self._name, response)
+        except (aiohttp.ClientConnectionError, OSError) as error:
+            broke = f"upstream {self._name!r} broke the connection before it answered"
+            raise UnreachableError(f"{broke}: {error!r}; ask again") from error
+        except aiohttp.ClientError as error:
+            raise UpstreamError(f"upstream {self._name!r} does not answer in HTTP: {error!r}") from error
+        return HttpReply(self._name, settings, response, first_by if request.stream else None)
 
-    def _authorization(self) -> dict[str, str]:
-        if self._settings.api_key_env is None:
-            return {}
-        if not self._key:
+    def _headers(self, request: CloudRequest) -> dict[str, str]:
+        key = self._settings.api_key_env and self._key
+        if self._settings.api_key_env and not key:
             raise missing_key(self._name, self._settings)
-        return {"Authorization": f"Bearer {self._key}"}
+        own = {"Content-Type": "application/json"}
+        if self._settings.dialect != "anthropic":
+            return {**request.headers, **own, **({"Authorization": f"Bearer {key}"} if key else {})}
+        version = {"anthropic-version": _ANTHROPIC_VERSION}
+        return {**version, **request.headers, **own, **({"x-api-key": key} if key else {})}
 
     async def aclose(self) -> None:
         """Close the pool."""
@@ -65,25 +81,59 @@ class HttpCloud:
 class HttpReply:
     """An aiohttp response as a CloudReply."""
 
-    def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
+    def __init__(
+        self, name: str, settings: UpstreamSettings, response: aiohttp.ClientResponse, first_by: float | None
+    ) -> None:
+        """Take the time by the loop's clock at which the body's first byte must be there, None where it need not."""
         self._name = name
+        self._settings = settings
         self._response = response
+        self._first_by = first_by
         self.status = response.status
         self.headers = {key.lower(): value for key, value in response.headers.items()}
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; see `CloudReply.chunks`."""
+        idle_s = self._settings.idle_timeout_s
         try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
+            piece = await self._first()
+            self._count_silences(idle_s)
+            while piece:
+                yield piece
+                piece = await self._response.content.readany()
+        except aiohttp.SocketTimeoutError as error:
+            raise UpstreamTimeoutError(f"upstream {self._name!r} was silent for {idle_s:g} s in its answer") from error
         except TimeoutError as error:
-            raise UpstreamTimeoutError(f"upstream {self._name!r} fell silent in its answer") from error
+            raise UpstreamTimeoutError(f"upstream {self._name!r} did not end its answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(f"upstream {self._name!r} broke off its answer: {error!r}") from error
+
+    async def _first(self) -> bytes:
+        limit = asyncio.timeout_at(self._first_by)
+        try:
+            async with limit:
+                return await self._response.content.readany()
+        except TimeoutError as error:
+            if limit.expired() or isinstance(error, aiohttp.SocketTimeoutError):
+                raise _silent(self._name, self._settings) from error
+            raise
+
+    def _count_silences(self, idle_s: float) -> None:
+        """Let the connection, where there is more to come, wait as long for each further piece as it may be idle."""
+        connection = self._response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = idle_s
+            connection.protocol.start_timeout()
 
     def close(self) -> None:
         """Drop the connection; one whose body was read to its end is back in the pool already."""
         self._response.close()
+
+
+def _silent(name: str, settings: UpstreamSettings) -> UpstreamTimeoutError:
+    limit_s = settings.first_token_timeout_s
+    waited = f"upstream {name!r} did not begin to answer in {limit_s:g} s"
+    return UpstreamTimeoutError(f"{waited}; raise upstreams.{name}.first_token_timeout_s if its model thinks long")
 
 
 def missing_key(name: str, settings: UpstreamSettings) -> ConfigError:

@@ -25,7 +25,7 @@ from registry.errors import (
     RefusedError,
     UpstreamError,
 )
-from router.upstream import UpstreamStatusError, UpstreamTimeoutError
+from router.upstream import NotAskedError, UpstreamStatusError, UpstreamTimeoutError
 
 PASSED_ON_STATUS = frozenset({400, 403, 404, 409, 413, 422, 429})
 
@@ -142,6 +142,9 @@ def problem_of(error: ModelBreederError) -> Problem:
 def _upstream_problem(error: UpstreamError) -> Problem:
     """Say what an upstream's failure means to the client; its own 401 is about our key, not the caller's."""
     text = error.shown if isinstance(error, UpstreamStatusError) else str(error)
+    if isinstance(error, NotAskedError) and error.status is not None:
+        unasked = ProblemType.RATE_LIMIT if error.status == HTTPStatus.TOO_MANY_REQUESTS else ProblemType.UNAVAILABLE
+        return Problem(error.status, unasked, text, "upstream_rests", retry_after=error.retry_after, retryable=True)
     if isinstance(error, UpstreamTimeoutError):
         return Problem(HTTPStatus.GATEWAY_TIMEOUT, ProblemType.TIMEOUT, text, "upstream_timeout")
     if error.status == HTTPStatus.UNAUTHORIZED:

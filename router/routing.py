@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
 from registry.entities import Lane, RouteDecision, TaskEnvelope
 from registry.prompting import Prompt, prompt_of
-from registry.settings import Settings, is_private
+from registry.settings import Settings, UpstreamSettings, is_private
 from router.chat import JsonObject
 from router.dialects.known import dialect_of
 from router.dialects.protocol import Dialect
 from router.envelope import envelope_of
 from router.exchange import Incoming
-from router.fitness import needs_engine, unfit, unfit_for_base
+from router.failures import FailureKind
+from router.fallbacks import Needs, next_targets
+from router.fitness import client_limit, needs_engine, unfit, unfit_for_base, wants_json, wants_json_object
 from router.hints import Hints
 from router.matching import match_workflow
 from router.naming import Place, Target, read_place
@@ -28,6 +30,7 @@ from router.redaction.redactor import Redaction, Redactor
 from router.standings import Registry
 
 BY_NAME = "asked for by name"
+_UNTRANSLATED = {"openai.completions": "plain completions", "openai.embeddings": "embeddings"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +136,37 @@ class Router:
             customer_types=self._settings.policy.customer_data_types,
         )
         local = self._local_offer(chat, prompt, place, standings.champions.get(match.workflow or ""))
-        cloud = self._cloud_offer(place, now)
+        spoken = incoming.dialect.surface
+        cloud = self._cloud_offer(place, spoken, now)
         base = self._base_offer(chat, envelope, place, now)
         given = PolicyInput(envelope, self._settings.policy, now, local, cloud, base)
         route = decide(self._rules, given, self._digest)
         return Routed(incoming, interaction_id, now, redaction, chat, prompt, envelope, local, cloud, route, base)
+
+    def fall_back(
+        self, routed: Routed, failure: FailureKind, asked: Sequence[Target], rests: Callable[[str], object]
+    ) -> Routed | None:
+        """Return a request aimed at the next model of the policy's fallbacks, None where there is none to ask.
+
+        Args:
+            routed: the request whose upstream failed.
+            failure: how.
+            asked: who was asked so far, the latest last.
+            rests: whether a model, by its qualified name, is at rest.
+
+        """
+        envelope, policy, upstreams = routed.envelope, self._settings.policy, self._settings.upstreams
+        needs = Needs(
+            tokens=envelope.estimated_tokens + (client_limit(routed.chat) or 0),
+            tools=envelope.has_tools or envelope.in_tool_loop,
+            vision=envelope.multimodal,
+            json_schema=wants_json(routed.chat) and not wants_json_object(routed.chat),
+        )
+        may_leave = routed.decision.lane is Lane.CLOUD_ESCALATION
+        found = next_targets(failure, asked, policy, upstreams, needs, may_leave=may_leave, rests=rests)
+        if not found:
+            return None
+        return replace(routed, cloud=self._offer(found[0], routed.incoming.dialect.surface, routed.at))
 
     def _place(self, incoming: Incoming) -> Place:
         policy, upstreams = self._settings.policy, self._settings.upstreams
@@ -160,12 +189,14 @@ class Router:
         why_not = missing or unfit(chat, prompt, offer.specialist, context)
         return LocalOffer(offer.specialist, offer.evaluation, offer.by_hand, why_not)
 
-    def _cloud_offer(self, place: Place, now: datetime) -> CloudOffer | None:
-        if place.target is None:
-            return None
-        private = is_private(self._settings.upstreams[place.target.upstream], place.target.model)
-        price, latency_ms = self._prices.blended(place.target, now), self._latencies.median_ms(place.target.name, now)
-        return CloudOffer(place.target, private, price, latency_ms)
+    def _cloud_offer(self, place: Place, spoken: str, now: datetime) -> CloudOffer | None:
+        return None if place.target is None else self._offer(place.target, spoken, now)
+
+    def _offer(self, target: Target, spoken: str, now: datetime) -> CloudOffer:
+        upstream = self._settings.upstreams[target.upstream]
+        price, latency_ms = self._prices.blended(target, now), self._latencies.median_ms(target.name, now)
+        private = is_private(upstream, target.model)
+        return CloudOffer(target, private, price, latency_ms, _surface(upstream, target, spoken))
 
     def _base_offer(self, chat: JsonObject, envelope: TaskEnvelope, place: Place, now: datetime) -> BaseOffer | None:
         name = self._settings.local.general_upstream
@@ -175,9 +206,19 @@ class Router:
         # The public list has no prices of private servers, so it is not read for them.
         priced = upstream.usd_per_million_input is not None
         price = self._prices.blended(target, now) if priced else 0.0
-        offer = CloudOffer(target, True, price, self._latencies.median_ms(target.name, now))
+        latency_ms = self._latencies.median_ms(target.name, now)
+        offer = CloudOffer(target, True, price, latency_ms, upstream.surface_for("openai.chat"))
         named = f"the client asked for {envelope.requested_model!r}" if place.workflow else ""
         return BaseOffer(offer, named or unfit_for_base(chat, envelope, upstream))
+
+
+def _surface(upstream: UpstreamSettings, target: Target, spoken: str) -> str:
+    """Return the surface on which an upstream is asked; refuse what its dialect has no words for."""
+    if spoken not in _UNTRANSLATED:
+        return upstream.surface_for(spoken)
+    if upstream.dialect == "anthropic":
+        raise InvalidRequestError(f"upstream {target.upstream!r} has no {_UNTRANSLATED[spoken]}; name another model")
+    return spoken
 
 
 def _check_class(data_class: str | None, known: Collection[str]) -> None:

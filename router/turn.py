@@ -30,6 +30,7 @@ from registry.settings import EMBEDDED
 from router.attempts import Attempt, headers_of, intent_of
 from router.cloud_lane import CloudLane
 from router.exchange import CutStreamError, Incoming, TurnError, Wire
+from router.failures import kind_of
 from router.local_lane import LocalLane
 from router.masker_memory import MaskerMemory
 from router.naming import Target
@@ -44,6 +45,7 @@ from router.upstream import UpstreamStatusError
 WEAK_ANSWER_RULE = "weak-answer"
 LOCAL_FAILED_RULE = "local-failed"
 CLOUD_FAILED_RULE = "cloud-failed"
+CLOUD_FALLBACK_RULE = "cloud-fallback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,8 @@ class Turns:
         try:
             await self.cloud.serve(attempt)
         except (UpstreamError, ConfigError) as error:
+            if await self._fell_back(attempt, error):
+                return
             if not _has_stand_in(attempt.routed) or _is_about_the_request(error):
                 raise
             why = attempt.mask_error(str(error))
@@ -166,6 +170,26 @@ class Turns:
                     raise
                 # What the cloud said, and when to ask again, helps more than why nobody could stand in.
                 raise error from failed
+
+    async def _fell_back(self, attempt: Attempt, error: UpstreamError | ConfigError) -> bool:
+        """Ask the policy's fallbacks, one after the other; say whether one has answered."""
+        asked = [attempt.target]
+        while routed := self.router.fall_back(attempt.routed, kind_of(error), asked, self.cloud.egress.resting):
+            assert routed.cloud is not None
+            why, target = attempt.mask_error(str(error)), routed.cloud.target
+            asked.append(target)
+            detail: Json = {"parent": attempt.id, "model": target.name, "why": why}
+            handed_on = _handed_on(attempt.routed.decision, target, CLOUD_FALLBACK_RULE, why)
+            child = self._child(attempt, handed_on, EvidenceType.FALLBACK, detail, routed)
+            try:
+                await self._serve_child(child, self.cloud.serve(child))
+            except TurnError as failed:
+                if not isinstance(failed.cause, UpstreamError | ConfigError):
+                    raise
+                error = failed.cause
+            else:
+                return True
+        return False
 
     async def _serve_child(self, child: Attempt, serving: Awaitable[object]) -> None:
         """Serve a second attempt, whose headers then tell how the request ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -10,11 +11,19 @@ from registry.errors import UpstreamError
 
 
 class UnreachableError(UpstreamError):
-    """The upstream could not be asked: nothing of the request was answered."""
+    """The upstream could not be asked, or broke the connection before it answered a byte."""
 
 
 class UpstreamTimeoutError(UpstreamError):
     """The upstream did not answer within its time."""
+
+
+class NotAskedError(UpstreamError):
+    """The upstream was not asked, as it rests or has no free place; `status` is what the client gets, 429 or 503."""
+
+    def __init__(self, message: str, status: int, retry_after_s: float) -> None:
+        super().__init__(message, status=status)
+        self.retry_after = str(max(1, math.ceil(retry_after_s)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +100,10 @@ class Cloud(Protocol):
     """A model server that can be asked."""
 
     async def open(self, request: CloudRequest) -> CloudReply:
-        """Send a request and return once the status line is there.
+        """Send a request once and return when the status line is there.
 
         Raises:
-            UpstreamError: no answer; UnreachableError where it certainly did not begin.
+            UpstreamError: no answer; UnreachableError where no byte of one came.
             ConfigError: the key's environment variable is not set.
 
         """

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from registry.errors import ModelBreederError
     from registry.settings import Settings
-    from router.dialects.protocol import Request
     from router.deps import Deps
+    from router.dialects.protocol import Request
     from router.exchange import Incoming
     from router.routing import Routed
 

@@ -12,7 +12,7 @@ from registry.errors import UpstreamError
 from router.chat import DONE_FRAME, JsonObject, data_frame, outgoing_body, parse_object, usage_object
 from router.dialects.deltas import DeltaRestorer, read_event
 from router.dialects.protocol import AnswerFacts, Decoder, Dialect, Encoder, Passage, Request
-from router.fitness import wants_json_object
+from router.fitness import wants_json
 from router.hints import without_hints
 from router.problems import InvalidRequestError, Problem
 from router.redaction.masking import Masker
@@ -70,8 +70,9 @@ class Chat(Dialect):
 
     @override
     def answer_from_chat(self, completion: JsonObject, facts: AnswerFacts, request: JsonObject) -> JsonObject:
-        """Return the completion as it is."""
-        return completion
+        """Return the completion, with what another dialect's answer does not say of itself."""
+        named: JsonObject = {"id": f"chatcmpl-{facts.interaction_id}", "created": int(facts.at.timestamp())}
+        return {**named, "object": "chat.completion", "model": facts.model, **completion}
 
     @override
     def decoder(self) -> Decoder:
@@ -86,7 +87,7 @@ class Chat(Dialect):
     @override
     def passage(self, masker: Masker | None, request: Request) -> Passage:
         """Return the way of a stream of chunks."""
-        return ChatPassage(masker, wants_usage=request.wants_usage, json_text=wants_json_object(request.body))
+        return ChatPassage(masker, wants_usage=request.wants_usage, json_text=wants_json(request.body))
 
     @override
     def error(self, problem: Problem, request_id: str) -> bytes:
@@ -179,9 +180,8 @@ class ChatPassage:
         if not self._wants_usage and chunk.get("usage") and not chunk.get("choices"):
             return b"", [chunk]
         if self._deltas is not None:
-            restored = read_event(data)
-            self._deltas.restore(restored)
-            data = orjson.dumps(restored)
+            restored = self._deltas.restore(read_event(data))
+            return b"".join(data_frame(orjson.dumps(one)) for one in restored), [chunk]
         return data_frame(data.replace(b"\n", b"\ndata: ")), [chunk]
 
     def finish(self) -> bytes:

@@ -32,7 +32,7 @@ def read_event(data: bytes) -> JsonObject:
 
 
 class DeltaRestorer:
-    """Puts masked values back into the deltas of a stream, in place; every text field is a stream of its own."""
+    """Puts masked values back into the deltas of a stream; every text field of a choice is a stream of its own."""
 
     def __init__(self, masker: Masker, *, json_text: bool) -> None:
         """Take whether the answer's text is itself JSON, which must stay valid."""
@@ -40,18 +40,33 @@ class DeltaRestorer:
         self._json_text = json_text
         self._streams: dict[tuple[int, str, int], StreamRestorer] = {}
 
-    def restore(self, chunk: JsonObject) -> None:
-        """Change a parsed chunk; what is held back comes at the latest with the choice's finish_reason."""
+    def restore(self, chunk: JsonObject) -> list[JsonObject]:
+        """Change a parsed chunk and return it, behind a chunk of what was held back where its text has ended.
+
+        A text ends where the choice goes on with something else, at the latest with its finish_reason.
+        """
         choices = chunk.get("choices")
+        earlier: list[Json] = []
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
-                delta = choice.get("delta")
-                index = choice.get("index")
-                self._restore_choice(
-                    index if isinstance(index, int) else 0,
-                    delta if isinstance(delta, dict) else choice.setdefault("delta", {}),
-                    final=choice.get("finish_reason") is not None,
-                )
+                found, delta = choice.get("index"), choice.get("delta")
+                index = found if isinstance(found, int) else 0
+                delta = delta if isinstance(delta, dict) else choice.setdefault("delta", {})
+                held = self._ended_texts(index, delta) if isinstance(delta, dict) else {}
+                if held:
+                    earlier.append({"index": index, "delta": held, "finish_reason": None})
+                self._restore_choice(index, delta, final=choice.get("finish_reason") is not None)
+        before: list[JsonObject] = [{**chunk, "choices": earlier, "usage": None}] if earlier else []
+        return [*before, chunk]
+
+    def _ended_texts(self, index: int, delta: JsonObject) -> JsonObject:
+        """Return what is held back of texts that a delta of something else ends."""
+        goes_on = {field for field, value in delta.items() if value and field != "role"}
+        if not goes_on:
+            return {}
+        ended = [(field, stream) for (at, field, number), stream in self._streams.items() if at == index and number < 0]
+        flushed = {field: stream.flush() for field, stream in ended if field not in goes_on}
+        return {field: rest for field, rest in flushed.items() if rest}
 
     def _restore_choice(self, index: int, delta: Json, *, final: bool) -> None:
         if not isinstance(delta, dict):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from registry.errors import NotFoundError
 from router.dialects.chat import Chat
+from router.dialects.completions import Completions
+from router.dialects.embeddings import Embeddings
+from router.dialects.messages.dialect import Messages
 from router.dialects.protocol import Dialect
+from router.dialects.responses.dialect import Responses
 
 
 def dialect_of(surface: str) -> Dialect:
     """Return the dialect of a surface; raise NotFoundError for a surface that no dialect has."""
-    for dialect in _dialects():
+    for dialect in dialects():
         if dialect.surface == surface:
             return dialect
     raise NotFoundError(f"no dialect {surface!r}; this ledger is from a newer ModelBreeder")
@@ -17,8 +21,9 @@ def dialect_of(surface: str) -> Dialect:
 
 def dialect_at(path: str) -> Dialect:
     """Return the dialect in which a path's errors are told: OpenAI's, except below Anthropic's own path."""
-    return next((dialect for dialect in _dialects() if path.startswith(f"/v1{dialect.path}")), Chat())
+    return next((dialect for dialect in dialects() if path.startswith(f"/v1{dialect.path}")), Chat())
 
 
-def _dialects() -> tuple[Dialect, ...]:
-    return (Chat(),)
+def dialects() -> tuple[Dialect, ...]:
+    """Return one of each."""
+    return (Chat(), Responses(), Messages(), Completions(), Embeddings())

@@ -35,14 +35,11 @@ class Translation(Passage):
         chunks = self._decoder.feed(data)
         for chunk in chunks:
             self._usage = upstream_usage(chunk.get("usage")) or self._usage
-        return b"".join(self._encoder.feed(self._restored(chunk)) for chunk in chunks), chunks
+        return b"".join(self._encoder.feed(shown) for chunk in chunks for shown in self._restored(chunk)), chunks
 
-    def _restored(self, chunk: JsonObject) -> JsonObject:
-        if self._deltas is None:
-            return chunk
-        copy: JsonObject = orjson.loads(orjson.dumps(chunk))
-        self._deltas.restore(copy)
-        return copy
+    def _restored(self, chunk: JsonObject) -> list[JsonObject]:
+        # What the ledger keeps stays masked, so a copy is changed.
+        return [chunk] if self._deltas is None else self._deltas.restore(orjson.loads(orjson.dumps(chunk)))
 
     @override
     def finish(self) -> bytes:

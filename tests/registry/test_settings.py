@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -80,7 +80,18 @@ def test_the_base_is_bred_from_with_the_embedded_engine_and_asked_with_a_private
     [
         ("[daemon]\nprot = 1", "unknown key 'daemon.prot'; did you mean 'port'?"),
         ("[upstreams.a]\nbase_url = 'x'\nkey = 'y'", "unknown key 'upstreams.a.key'; known keys: api_key_env"),
-        ("[upstreams.a]\nbase_ur = 'x'", "upstreams.a.base_url: Field required"),
+        ("[upstreams.a]\nbase_ur = 'x'", "unknown key 'upstreams.a.base_ur'; did you mean 'base_url'?"),
+        ("[upstreams.a]\nmodels = ['m']", "upstreams.a.base_url: Field required"),
+        ("[upstreams.a]\nbase_url = 'http://h'\ndialect = 'antropic'", "did you mean 'anthropic'?"),
+        ("[upstreams.a]\nbase_url = 'http://h'\nattempts = 0", "upstreams.a.attempts: Input should be greater than"),
+        ("[upstreams.a]\nbase_url = 'api.openai.com/v1'", "upstreams.a.base_url: it must be http:// or https:// and a"),
+        ("[upstreams.a]\nbase_url = 'ftp://h/v1'", "upstreams.a.base_url: it must be http:// or https:// and a host"),
+        ("[upstreams.a]\nbase_url = 'https:///v1'", "upstreams.a.base_url: it must be http:// or https:// and a host"),
+        ("[upstreams.a]\nbase_url = 'http://h:port'", "upstreams.a.base_url: Port could not be cast"),
+        ("[upstreams.a]\nbase_url = 'http://h:0'", "upstreams.a.base_url: port 0 is no port"),
+        ("[upstreams.a]\nbase_url = 'http://[h'", "upstreams.a.base_url: Invalid IPv6 URL"),
+        ("[upstreams.a]\nbase_url = 'https://h/v1?key=k'", "upstreams.a.base_url: it must end before any ? or #"),
+        ("[upstreams.a]\nbase_url = 'https://u:secret@h'", "name the variable that holds the key in api_key_env"),
         ("[deamon]", "unknown key 'deamon'; did you mean 'daemon'?"),
         (
             "[[policy.rules]]\nname='a'\nlane='no_op'\nwhen={}\nlanes=1",
@@ -88,6 +99,13 @@ def test_the_base_is_bred_from_with_the_embedded_engine_and_asked_with_a_private
         ),
         ("[daemon]\nport = 'x'", "daemon.port: Input should be a valid integer"),
         ("[policy]\ncloud = 'a/b'", "policy.cloud 'a/b' must be UPSTREAM/MODEL; upstreams: none are configured"),
+        (
+            f"[policy]\nfallbacks = ['mine/l', 'b/c']\n{MINE}",
+            "policy.fallbacks 'b/c' must be UPSTREAM/MODEL; upstreams: mine",
+        ),
+        (f"[policy]\nfallbacks = ['mine']\n{MINE}", "policy.fallbacks 'mine' must be UPSTREAM/MODEL; upstreams: mine"),
+        (f"[policy]\ncontent_policy_fallbacks = ['b/c']\n{MINE}", "policy.content_policy_fallbacks 'b/c' must be"),
+        ("[policy]\nfallback = ['b/c']", "unknown key 'policy.fallback'; did you mean 'fallbacks'?"),
         ("[policy\n", "is not valid TOML"),
         ("[policy]\nlocal_task_types = ['sumarize']", "policy.local_task_types.0: Input should be 'plan', 'review'"),
         ("[policy]\neither_task_types = ['sumarize']", "(value: 'sumarize'); did you mean 'summarize'?"),
@@ -98,7 +116,7 @@ def test_the_base_is_bred_from_with_the_embedded_engine_and_asked_with_a_private
             "local.runtime 'olama' is no upstream; write 'embedded' or one whose trust is private: mine",
         ),
         (
-            "[local]\nruntime = 'a'\nbase = 'q'\n[upstreams.a]\nbase_url = 'x'",
+            "[local]\nruntime = 'a'\nbase = 'q'\n[upstreams.a]\nbase_url = 'http://h'",
             "local.runtime 'a' is no private upstream; write 'embedded' or one whose trust is private: none",
         ),
         ("[local]\nruntime = 'mine'\n" + MINE, "local.base 'seedling' must be a model of upstream 'mine'"),
@@ -112,7 +130,7 @@ def test_the_base_is_bred_from_with_the_embedded_engine_and_asked_with_a_private
         ),
         ("[local]\nruntime = 'mine'\nbase = 'gpt-oss:120b-cloud'\n" + SIZED, "is run by Ollama's cloud"),
         ("[local]\nruntime = 'mine'\nbase = 'glm-4.6:Cloud'\n" + SIZED, "is run by Ollama's cloud"),
-        ("[upstreams.embedded]\nbase_url = 'x'", "upstreams.embedded has the name of the embedded engine"),
+        ("[upstreams.embedded]\nbase_url = 'http://h'", "upstreams.embedded has the name of the embedded engine"),
     ],
 )
 def test_a_wrong_file_is_one_line_that_names_key_and_next_step(tmp_path: Path, text: str, told: str):
@@ -121,3 +139,51 @@ def test_a_wrong_file_is_one_line_that_names_key_and_next_step(tmp_path: Path, t
     assert told in str(caught.value)
     assert "modelbreeder.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "written", "asked"),
+    [
+        ("openai", "https://api.openai.com/v1", "https://api.openai.com/v1"),
+        ("openai", " https://api.openai.com/v1// ", "https://api.openai.com/v1"),
+        ("openai", "https://api.perplexity.test", "https://api.perplexity.test"),
+        ("anthropic", "https://api.anthropic.com", "https://api.anthropic.com/v1"),
+        ("anthropic", "https://api.anthropic.com/v1", "https://api.anthropic.com/v1"),
+        ("ollama", "http://127.0.0.1:11434/", "http://127.0.0.1:11434/v1"),
+        ("ollama", "http://127.0.0.1:11434/v1/", "http://127.0.0.1:11434/v1"),
+        ("ollama", "http://[::1]:11434/behind", "http://[::1]:11434/behind/v1"),
+        ("llama-server", "http://gpu-box:8080", "http://gpu-box:8080/v1"),
+        ("vllm", "https://gpu-box/v1beta1", "https://gpu-box/v1beta1"),
+    ],
+)
+def test_a_base_url_ends_in_its_version(dialect: Any, written: str, asked: str):
+    assert UpstreamSettings(dialect=dialect, base_url=written).base_url == asked
+
+
+CHAT, RESPONSES, MESSAGES = "openai.chat", "openai.responses", "anthropic.messages"
+TEXT, VECTORS = "openai.completions", "openai.embeddings"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "surfaces"),
+    [
+        ({"base_url": "https://api.openai.com/v1"}, {CHAT: CHAT, RESPONSES: RESPONSES, MESSAGES: CHAT}),
+        ({"base_url": "https://API.OpenAI.com/v1"}, {RESPONSES: RESPONSES}),
+        ({"base_url": "https://api.openai.com/v1", "responses": False}, {RESPONSES: CHAT}),
+        ({"base_url": "https://api.openai.com.evil.test/v1"}, {RESPONSES: CHAT}),
+        ({"base_url": "https://compatible.test/v1"}, {CHAT: CHAT, RESPONSES: CHAT, MESSAGES: CHAT}),
+        ({"base_url": "https://compatible.test/v1", "responses": True}, {RESPONSES: RESPONSES, MESSAGES: CHAT}),
+        ({"dialect": "anthropic"}, {CHAT: MESSAGES, RESPONSES: MESSAGES, MESSAGES: MESSAGES}),
+        ({"dialect": "anthropic"}, {TEXT: MESSAGES}),
+        ({"base_url": "https://compatible.test/v1"}, {TEXT: TEXT, VECTORS: VECTORS}),
+        ({"dialect": "llama-server"}, {TEXT: TEXT, VECTORS: VECTORS}),
+        ({"dialect": "ollama"}, {CHAT: CHAT, RESPONSES: CHAT, MESSAGES: CHAT}),
+        ({"dialect": "llama-server"}, {CHAT: CHAT, RESPONSES: CHAT, MESSAGES: CHAT}),
+        ({"dialect": "vllm"}, {CHAT: CHAT, RESPONSES: CHAT, MESSAGES: CHAT}),
+    ],
+)
+def test_an_upstream_is_asked_in_its_own_wire_format(upstream: dict[str, Any], surfaces: dict[str, str]):
+    made = UpstreamSettings(**{"base_url": "http://127.0.0.1:9", **upstream})
+
+    assert {client: made.surface_for(client) for client in surfaces} == surfaces

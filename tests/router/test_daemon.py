@@ -268,7 +268,8 @@ def test_one_failure_of_the_upstream_is_tried_again_and_billed_once(
 
 def test_a_long_wait_is_passed_on_with_its_header(router: Daemon, upstream: Upstream) -> None:
     upstream.behaviour, upstream.headers = "429", {"Retry-After": "3600"}
-    status, headers, _ = post(f"{router.url}/v1/chat/completions", ask("x"))
+    # A name of its own: this model then rests for as long as it asked.
+    status, headers, _ = post(f"{router.url}/v1/chat/completions", ask("x", model="limited"))
 
     assert (status, headers["retry-after"]) == (429, "3600")
     assert len(upstream.requests) == 1
