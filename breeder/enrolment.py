@@ -14,8 +14,23 @@ from breeder.dataset import Dataset
 from breeder.deps import Deps
 from breeder.gate import GateResult
 from breeder.margin import look_of
-from registry.entities import Evaluation, Promotion, PromotionAction, Specialist, SpecialistKind, Verdict, Workflow
+from breeder.mining import mine
+from breeder.templates import likenesses
+from registry.entities import (
+    Evaluation,
+    Promotion,
+    PromotionAction,
+    Purpose,
+    Specialist,
+    SpecialistKind,
+    Verdict,
+    Workflow,
+)
+from registry.prompting import Prompt
+from router.likeness import write_likeness
 
+_MOST_FINGERPRINTS = 256
+_STRANGERS = 100
 _OWN_FILE = (SpecialistKind.MERGED, SpecialistKind.TABLE, SpecialistKind.LINEAR)
 
 
@@ -35,8 +50,26 @@ class Told:
 
 
 def enrol_workflow(deps: Deps, dataset: Dataset) -> None:
-    """Make the workflow known to the router, with the templates that its prompts follow."""
-    deps.catalog.put_workflow(Workflow(dataset.workflow, dataset.fingerprints, dataset.scorer, deps.now()))
+    """Make the workflow known to the router, with the templates that its prompts follow; a known one stays known."""
+    learnt, calibration = ([row.prompt for row in dataset.rows[name]] for name in ("train", "calibration"))
+    likeness = likenesses(learnt, calibration, strangers(deps, dataset.workflow))
+    known = next((one for one in deps.catalog.workflows() if one.name == dataset.workflow), None)
+    marks = dict.fromkeys((*dataset.fingerprints, *(known.fingerprints if known else ())))
+    fingerprints = tuple(marks)[:_MOST_FINGERPRINTS]
+    deps.catalog.put_workflow(
+        Workflow(dataset.workflow, fingerprints, dataset.scorer, deps.now(), write_likeness(likeness))
+    )
+
+
+def strangers(deps: Deps, workflow: str) -> list[Prompt]:
+    """Return the newest prompts of all other workflows, which must not be taken for this one's."""
+    purposes = {Purpose.USER, deps.settings.ledger.purpose}
+    newest = (
+        deps.ledger.interactions(workflow=other.name, purposes=purposes, limit=_STRANGERS, oldest_first=False)
+        for other in deps.catalog.workflows()
+        if other.name != workflow
+    )
+    return [row.prompt for interactions in newest for row in mine(interactions).rows]
 
 
 def enrol(deps: Deps, dataset: Dataset, one: Bred, parents: tuple[str, ...]) -> Specialist:

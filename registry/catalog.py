@@ -40,9 +40,9 @@ class Catalog:
         self._database = database
 
     def put_workflow(self, workflow: Workflow) -> None:
-        """Add a workflow, or bring the fingerprints and scorer of a known one up to date."""
+        """Add a workflow, or bring the fingerprints, likeness and scorer of a known one up to date."""
         row = encode_workflow(workflow)
-        changes = {name: row[name] for name in ("fingerprints", "scorer")}
+        changes = {name: row[name] for name in ("fingerprints", "likeness", "scorer")}
         with self._database.write() as connection:
             known = update(workflows).where(workflows.c.name == workflow.name).values(changes)
             if connection.execute(known).rowcount == 0:

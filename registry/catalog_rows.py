@@ -30,12 +30,19 @@ def encode_workflow(workflow: Workflow) -> dict[str, Scalar]:
         "fingerprints": canonical_json(workflow.fingerprints),
         "scorer": workflow.scorer,
         "created_at_utc": utc_text(workflow.created_at_utc),
+        "likeness": workflow.likeness,
     }
 
 
 def decode_workflow(row: RowMapping) -> Workflow:
     """Return the workflow of a row."""
-    return Workflow(row["name"], tuple(parse_json(row["fingerprints"])), row["scorer"], utc_time(row["created_at_utc"]))
+    return Workflow(
+        row["name"],
+        tuple(parse_json(row["fingerprints"])),
+        row["scorer"],
+        utc_time(row["created_at_utc"]),
+        row["likeness"],
+    )
 
 
 def encode_specialist(specialist: Specialist) -> dict[str, Scalar]:

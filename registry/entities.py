@@ -248,12 +248,16 @@ class PromptTrim:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A narrow repeated kind of task; `fingerprints` are of the prompt templates that it is known by."""
+    """A narrow repeated kind of task; `fingerprints` are of the prompt templates that it is known by.
+
+    `likeness` tells prompts that are made like its own, as `router.likeness` writes it; empty where none is known.
+    """
 
     name: str
     fingerprints: tuple[str, ...]
     scorer: str
     created_at_utc: datetime
+    likeness: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,10 +92,12 @@ def count(database: Database, wanted: Filter) -> int:
 
 def unfinished(database: Database) -> list[RowMapping]:
     """Return interaction_id, runtime and model of the intents without an outcome, each with its writer's row."""
+    # Two indexes merged: to look for the outcome of each intent takes three times as long.
+    without = select(intents.c.interaction_id).except_(select(outcomes.c.interaction_id))
     query = (
         select(intents.c.interaction_id, intents.c.runtime, intents.c.model, writers)
         .select_from(intents.join(events, events.c.event_id == intents.c.event_id).join(writers))
-        .where(~_ended.exists())
+        .where(intents.c.interaction_id.in_(without))
         .order_by(*_ORDER)
     )
     with database.read() as connection:

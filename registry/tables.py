@@ -127,6 +127,7 @@ workflows = Table(
     Column("fingerprints", Text, nullable=False),
     Column("scorer", Text, nullable=False),
     Column("created_at_utc", Text, nullable=False),
+    Column("likeness", Text, nullable=False, server_default=""),
 )
 
 specialists = Table(

@@ -124,7 +124,8 @@ class Router:
         standings = self._registry.current()
         chat = incoming.dialect.to_chat(cast("JsonObject", redaction.body))
         prompt = prompt_of(chat.get("messages"))
-        match = match_workflow(place.workflow or incoming.hints.workflow, prompt, standings.by_fingerprint)
+        named = place.workflow or incoming.hints.workflow
+        match = match_workflow(named, prompt, standings.by_fingerprint, standings.alike)
         envelope = envelope_of(
             chat,
             incoming.hints,

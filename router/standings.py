@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from registry.entities import Champion, Promotion, Specialist, Verdict, Workflow
-from registry.errors import LedgerError, NotFoundError
+from registry.errors import ArtifactError, LedgerError, NotFoundError
+from router.matching import Alike, workflows_by_fingerprint
 from router.offers import LocalOffer
+
+if TYPE_CHECKING:
+    from router.likeness import Likeness
 
 _log = logging.getLogger("modelbreeder.router")
 WORKFLOWS_TTL_S = 5.0
@@ -41,10 +45,13 @@ class CatalogReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Standings:
-    """Champions by workflow, workflows by template fingerprint."""
+    """Champions by workflow; workflows by template fingerprint, and by likeness to their prompts."""
 
     champions: Mapping[str, LocalOffer] = field(default_factory=dict)
     by_fingerprint: Mapping[str, str] = field(default_factory=dict)
+    alike: Alike | None = None
+    told: Mapping[str, str] = field(default_factory=dict)
+    """Likeness by workflow, as the registry has it."""
 
 
 class Registry:
@@ -64,7 +71,7 @@ class Registry:
             # New workflows move no champion, so their templates are looked up again now and then.
             stale = self._monotonic() - self._read_at_s >= WORKFLOWS_TTL_S
             if sequence != self._sequence or stale:
-                self._standings = read_standings(self._catalog)
+                self._standings = read_standings(self._catalog, self._standings)
                 self._sequence, self._read_at_s = sequence, self._monotonic()
         except LedgerError as error:
             _log.warning("the registry cannot be read, so the last known champions stay: %s", error)
@@ -78,11 +85,33 @@ class Registry:
             return None
 
 
-def read_standings(catalog: CatalogReader) -> Standings:
-    """Return the present standings."""
+def read_standings(catalog: CatalogReader, before: Standings | None = None) -> Standings:
+    """Return the present standings; likenesses that are as they were before are not read again."""
     offers = [_offer(champion, catalog) for champion in catalog.champions()]
-    templates = {mark: workflow.name for workflow in catalog.workflows() for mark in workflow.fingerprints}
-    return Standings({offer.specialist.workflow: offer for offer in offers}, templates)
+    workflows = catalog.workflows()
+    told = {workflow.name: workflow.likeness for workflow in workflows}
+    alike = before.alike if before is not None and before.told == told else _alike(told)
+    champions = {offer.specialist.workflow: offer for offer in offers}
+    return Standings(champions, workflows_by_fingerprint(workflows), alike, told)
+
+
+def _alike(told: Mapping[str, str]) -> Alike | None:
+    """Return what all workflows' prompts are like; without one that is known by likeness, numpy is not imported."""
+    if not any(told.values()):
+        return None
+    from router.likeness import Likenesses
+
+    return Likenesses({name: _read(name, text) for name, text in told.items()})
+
+
+def _read(workflow: str, text: str) -> list[Likeness]:
+    from router.likeness import read_likeness
+
+    try:
+        return read_likeness(text)
+    except ArtifactError as error:
+        _log.warning("prompts like those of %s are not recognised: %s", workflow, error)
+        return []
 
 
 def _offer(champion: Champion, catalog: CatalogReader) -> LocalOffer:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from breeder.cli import breeding, judging, raising, recipes, rehearsing, specialists
+from breeder.cli import breeding, judging, raising, recipes, rehearsing, specialists, workflows
 from router.cli import add_commands
 from router.cli.frame import new_app, run
 
@@ -19,6 +19,7 @@ add_commands(app)
 for module in (breeding, judging, rehearsing):
     module.register(app)
 app.add_typer(specialists.app, name="specialists")
+app.add_typer(workflows.app, name="workflows")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(raising.app, name="seedling")
 

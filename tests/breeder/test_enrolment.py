@@ -16,10 +16,14 @@ from breeder.deps import Deps, open_deps
 from breeder.enrolment import Enrolment, Told, enrol, enrol_workflow, judged_at, record_evaluation, standing_pass
 from breeder.ladder import TableTasks
 from breeder.margin import look_alpha
+from breeder.mining import Row
 from breeder.rung import Rung
-from registry.entities import PromptTrim, Verdict
+from registry.entities import PromptTrim, Verdict, Workflow
 from registry.home import Home
+from registry.prompting import Prompt
 from registry.settings import Settings
+from router.standings import read_standings
+from tests.breeder.makers import START, interaction
 from tests.breeder.test_ladder import World, again, desk_rows, made
 from tests.router.making import evaluation
 
@@ -47,6 +51,38 @@ def with_stack(one: Bred, change: Callable[[Stack], Stack]) -> Bred:
     candidate = one.measured.candidate
     changed = replace(candidate, stack=change(candidate.stack))
     return replace(one, measured=replace(one.measured, candidate=changed))
+
+
+def test_a_workflow_is_enrolled_with_what_its_prompts_are_like_and_keeps_the_templates_that_it_had(
+    tmp_path: Path, deps: Deps
+) -> None:
+    deps.catalog.put_workflow(Workflow("desk", ("adopted",), "text", START))
+    enrol_workflow(deps, made(tmp_path, one_line(400)).ladder.breeding.dataset)
+    (workflow,) = deps.catalog.workflows()
+    alike = read_standings(deps.catalog).alike
+
+    assert "adopted" in workflow.fingerprints
+    assert alike is not None
+    assert sum(alike.match(row.prompt) is not None for row in one_line(500)[400:]) >= 95
+
+
+def test_a_workflow_that_another_cannot_be_told_from_is_enrolled_without_likeness(tmp_path: Path, deps: Deps) -> None:
+    deps.catalog.put_workflow(Workflow("w", (), "text", START))
+    for number, row in enumerate(one_line(100)):
+        asked = interaction(number, row.prompt.user)
+        assert asked.outcome is not None
+        deps.ledger.append(asked.intent, asked.outcome)
+    enrol_workflow(deps, made(tmp_path, one_line(400)).ladder.breeding.dataset)
+
+    assert deps.catalog.workflow("desk").likeness == ""
+
+
+def one_line(count: int) -> list[Row]:
+    """Return rows of which no two have the same first line."""
+    return [
+        replace(each, prompt=Prompt("", f"Which desk takes this, water or power? {each.prompt.user.split(': ')[1]}"))
+        for each in desk_rows(count)
+    ]
 
 
 def test_a_candidate_is_the_version_that_was_entered_only_if_all_it_serves_with_is_equal(

@@ -52,8 +52,9 @@ def rollback(catalog):
 
 def test_a_workflow_can_be_put_again_with_another_scorer(catalog):
     catalog.put_workflow(workflow())
-    catalog.put_workflow(replace(workflow(scorer="json"), fingerprints=("f3",), created_at_utc=at(99)))
-    assert catalog.workflows() == [replace(workflow(scorer="json"), fingerprints=("f3",))]
+    changed = replace(workflow(scorer="json"), fingerprints=("f3",), likeness="{}")
+    catalog.put_workflow(replace(changed, created_at_utc=at(99)))
+    assert catalog.workflows() == [changed]
 
 
 def test_what_is_unknown_is_not_found(catalog):

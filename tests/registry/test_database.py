@@ -76,7 +76,7 @@ def test_the_known_revisions_are_those_on_disk():
     assert on_disk[::-1] == list(REVISIONS)
 
 
-def test_a_database_of_the_first_version_keeps_its_specialists_and_gives_them_no_grammar(tmp_path):
+def test_a_database_of_the_first_version_keeps_its_specialists_and_gives_them_no_grammar_and_no_likeness(tmp_path):
     file = tmp_path / "ledger.db"
     _make_version(file, "0001")
     _run(
@@ -92,6 +92,7 @@ def test_a_database_of_the_first_version_keeps_its_specialists_and_gives_them_no
     catalog = Catalog(database)
     old = catalog.specialist("commit-type@1")
     assert (old.grammar, old.threshold, old.created_at_utc) == ("", -0.5, at(0))
+    assert catalog.workflow("commit-type").likeness == ""
     new = replace(old, version=2, grammar='# one of 2 labels\nroot ::= "fix" | "feat"')
     catalog.add_specialist(new)
     assert catalog.specialists("commit-type") == [old, new]

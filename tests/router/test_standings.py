@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typing_extensions import override
 
@@ -11,7 +14,10 @@ from registry.catalog import Catalog
 from registry.database import Database, open_database
 from registry.entities import Specialist, Verdict, Workflow
 from registry.errors import LedgerError
-from router.standings import WORKFLOWS_TTL_S, Registry
+from registry.prompting import Prompt
+from router.likeness import BUCKETS, RANKS, Centroid, Likeness, text_ids, write_likeness
+from router.standings import WORKFLOWS_TTL_S, Registry, read_standings
+from tests.router.daemon import ROOT
 from tests.router.making import NOON, enrol, evaluation, move
 
 
@@ -83,6 +89,50 @@ def test_new_templates_are_seen_within_seconds(database: Database) -> None:
     clock.now = WORKFLOWS_TTL_S
 
     assert registry.current().by_fingerprint == {"mark": "w"}
+
+
+def alike() -> str:
+    """A likeness that takes every prompt with one constant n-gram, as the registry keeps it."""
+    rest = Centroid(np.empty(0, np.uint16), np.empty(0, np.float32), (0.0,) * len(RANKS))
+    constants = np.unique(BUCKETS + text_ids("Sort this mail:")[1:-1]).astype(np.uint16)
+    return write_likeness([Likeness(constants, rest, rest)])
+
+
+def test_a_prompt_is_known_by_likeness_until_its_workflow_is_no_longer(database: Database) -> None:
+    clock, catalog = Clock(), Catalog(database)
+    registry = Registry(catalog, clock)
+    prompt = Prompt("", "Sort this mail: hello")
+    first = registry.current().alike
+    catalog.put_workflow(Workflow("mail", (), "text", NOON, alike()))
+    clock.now = WORKFLOWS_TTL_S
+    second = registry.current().alike
+    clock.now = 2 * WORKFLOWS_TTL_S
+    third = registry.current().alike
+    catalog.put_workflow(Workflow("mail", (), "text", NOON))
+    clock.now = 3 * WORKFLOWS_TTL_S
+
+    assert first is None
+    assert second is not None
+    assert second.match(prompt) == ("mail", 0.99)
+    assert third is second
+    assert registry.current().alike is None
+
+
+def test_a_damaged_likeness_costs_its_own_workflow_only(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    catalog = Catalog(database)
+    catalog.put_workflow(Workflow("broken", ("mark",), "text", NOON, alike()[:-9]))
+    catalog.put_workflow(Workflow("mail", (), "text", NOON, alike()))
+    standings = read_standings(catalog)
+
+    assert standings.alike is not None
+    assert standings.alike.match(Prompt("", "Sort this mail: hello")) == ("mail", 0.99)
+    assert standings.by_fingerprint == {"mark": "broken"}
+    assert "prompts like those of broken are not recognised" in caplog.text
+
+
+def test_without_a_likeness_numpy_stays_out_of_the_daemon() -> None:
+    code = "import sys; import router.standings, router.routing; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=120, cwd=ROOT)
 
 
 class Broken(Catalog):
