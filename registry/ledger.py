@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 
@@ -34,6 +35,9 @@ _SELECT_BEGUN = (
     .select_from(intents.outerjoin(outcomes, outcomes.c.interaction_id == intents.c.interaction_id))
     .where(intents.c.interaction_id.in_(bindparam("interaction_ids", expanding=True)))
 )
+_SELECT_OPEN_WRITERS = select(writers).where(writers.c.pid != 0)
+# Process 0 is nobody's: such a writer has nothing open, until it writes again.
+_RETIRE = update(writers).where(writers.c.writer == bindparam("gone")).values(pid=0, started="")
 _INSERT_EVENTS = insert(events)
 _INSERT_CONTENTS = insert(contents)
 _INSERT_FACTS = {kind: insert(kind.table) for kind in EventKind}
@@ -65,6 +69,7 @@ class Ledger:
         self._new_id = new_id
         self._mark = asdict(process or this_process())
         self._random_bytes = random_bytes
+        self._open: set[str] = set()
 
     def append(self, *appended: Event) -> list[str]:
         """Record events in one transaction and return their ids; they are durable when this returns.
@@ -84,6 +89,8 @@ class Ledger:
                 self._insert(connection, rows)
         except IntegrityError as error:
             raise ConflictError(f"an event of {_ids(rows)} was recorded before: {error.orig}; read it first") from error
+        self._open |= {row.interaction_id for row in rows if row.kind is EventKind.INTENT}
+        self._open -= {row.interaction_id for row in rows if row.kind is EventKind.OUTCOME}
         return [row.event_id for row in rows]
 
     def interaction(self, interaction_id: str) -> Interaction:
@@ -125,14 +132,36 @@ class Ledger:
     def close_interrupted(self, at: datetime, writer: str | None = None) -> int:
         """End open intents of a writer, or of all writers whose process died on this host, as `interrupted`.
 
-        Returns how many were ended. Two processes may do this at once: each intent is ended by one of them.
+        Returns how many were ended. Two processes may do this at once: each intent is ended by one of them. Looks at
+        every intent only where a process died since this was last done and had not retired.
         """
+        ending = {writer} if writer else self._died()
         ended = 0
-        for row in unfinished(self._database):
-            mark = ProcessMark(row["host"], row["pid"], row["started"])
-            if row["writer"] == writer if writer else mark.is_dead:
+        for row in unfinished(self._database) if ending else ():
+            if row["writer"] in ending:
                 ended += self._interrupt(row["interaction_id"], row["runtime"], row["model"], at)
+        self._retire(ending)
         return ended
+
+    def retire(self) -> None:
+        """Leave word that nothing of this process is open, where that is so; the next start then need not look.
+
+        Where the ledger cannot be written, the next start looks, which is all that it costs.
+        """
+        if not self._open:
+            with suppress(LedgerError):
+                self._retire({self.writer_id})
+
+    def _died(self) -> set[str]:
+        """Return the writers that did not retire and whose process died on this host."""
+        with self._database.read() as connection:
+            rows = connection.execute(_SELECT_OPEN_WRITERS).all()
+        return {row.writer for row in rows if ProcessMark(row.host, row.pid, row.started).is_dead}
+
+    def _retire(self, gone: Collection[str]) -> None:
+        if gone:
+            with self._database.write() as connection:
+                connection.execute(_RETIRE, [{"gone": writer} for writer in gone])
 
     def verify(self) -> ChainReport:
         """Recompute every digest and hash of every writer and report what does not hold."""

@@ -38,8 +38,8 @@ from router.verdicts import parse_feedback
 _log = logging.getLogger("modelbreeder.router")
 
 
-def make_app(deps: Deps, in_flight: InFlight) -> Starlette:
-    """Return the daemon's ASGI application."""
+def make_app(deps: Deps, in_flight: InFlight, metrics: Callable[[], Response] | None = None) -> Starlette:
+    """Return the daemon's ASGI application; `metrics` makes the page for Prometheus."""
     surface = Surface(deps, in_flight)
     routes = [
         *(Route(f"/v1{one.path}", surface.turn(one), methods=["POST"]) for one in dialects()),
@@ -52,6 +52,9 @@ def make_app(deps: Deps, in_flight: InFlight) -> Starlette:
         Route("/healthz", surface.healthz, methods=["GET"]),
         Route("/readyz", surface.readyz, methods=["GET"]),
     ]
+    if metrics is not None:
+        page = metrics
+        routes.append(Route("/metrics", lambda _: page(), methods=["GET"]))
     handlers = {HTTPException: _http_error, ModelBreederError: _known_error, Exception: _unknown_error}
     return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly)], exception_handlers=handlers)
 
@@ -132,12 +135,15 @@ class _TurnResponse(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._in_flight.place():
-            wire = HttpWire(send, self._incoming.dialect)
-            try:
-                await race(receive, wire, self._deps.turns.respond(self._incoming, wire))
-            except TurnError as error:
-                await wire.refuse(problem_of(error.cause), error.headers)
+        wire = HttpWire(send, self._incoming.dialect)
+        try:
+            await race(receive, wire, self._turn(wire))
+        except TurnError as error:
+            await wire.refuse(problem_of(error.cause), error.headers)
+
+    async def _turn(self, wire: HttpWire) -> None:
+        async with self._in_flight.turn():
+            await self._deps.turns.respond(self._incoming, wire)
 
 
 def _incoming(request: Request, dialect: Dialect, raw: bytes) -> Incoming:

@@ -44,8 +44,13 @@ def engine_for(base: Path, local: LocalSettings, socket_dir: Path) -> EngineProc
         small = base.stat().st_size < SMALL_BASE_BYTES
     except OSError as error:
         raise ArtifactError(f"base {base} cannot be read: {error.strerror}; breed or pull it again") from error
-    threads = local.threads or (1 if small else len(os.sched_getaffinity(0)))
+    threads = local.threads or (1 if small else usable_cores())
     return EngineProcess(base, socket_dir=socket_dir, threads=threads, context=local.context)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use; macOS has no affinity to ask for, so there it is all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Files(Protocol):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from sqlalchemy import delete, insert
+
 from registry.entities import Json
 from registry.errors import LedgerError
+from registry.tables import writers
 from router.deps import Deps
 from router.fitness import needs_engine
 
@@ -32,7 +35,7 @@ async def readiness(deps: Deps) -> tuple[bool, dict[str, Json]]:
 async def _ledger_state(deps: Deps) -> str:
     try:
         async with asyncio.timeout(_PROBE_S):
-            await asyncio.to_thread(_take_write_lock, deps)
+            await asyncio.to_thread(_write, deps)
             # Nothing to record, but its thread has to answer.
             await asyncio.wrap_future(deps.writer.submit())
     except LedgerError as error:
@@ -42,9 +45,13 @@ async def _ledger_state(deps: Deps) -> str:
     return "ok"
 
 
-def _take_write_lock(deps: Deps) -> None:
-    with deps.database.write():
-        pass
+def _write(deps: Deps) -> None:
+    """Write a row and take it out again: only what reaches the disk finds out that it is full."""
+    probe = f"{deps.ledger.writer_id}-probe"
+    row = {"writer": probe, "host": "", "pid": 0, "started": "", "head_seq": 0, "head_hash": ""}
+    with deps.database.write() as connection:
+        connection.execute(insert(writers), row)
+        connection.execute(delete(writers).where(writers.c.writer == probe))
 
 
 def backend_state(deps: Deps) -> str:

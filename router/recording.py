@@ -6,15 +6,20 @@ What outcomes tell of latency is remembered on their way; the memory ends with t
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from registry.entities import Event, EvidenceNote, EvidenceType, Json, Outcome, Status
 from registry.ids import Clock
+from router.tracing import trace
 
+Observer: TypeAlias = Callable[[Sequence[Event], float, BaseException | None], None]
+"""Is told of each write: its events, the seconds that it took, and why it failed, None where they are durable."""
 RECENT = timedelta(hours=1)
 """How long a time counts: a lane that was slow once, and is not asked since, gets another chance."""
 _TIMES_HELD = 32
@@ -54,10 +59,16 @@ class Latencies:
 class Recorder:
     """Records the events of interactions, in the order in which they are given."""
 
-    def __init__(self, writer: EventWriter, clock: Clock) -> None:
+    def __init__(self, writer: EventWriter, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.latencies = Latencies()
         self._writer = writer
         self._clock = clock
+        self._monotonic = monotonic
+        self._observers: list[Observer] = []
+
+    def watch(self, observer: Observer) -> None:
+        """Tell an observer of every write from now on, also of those whose caller is cancelled meanwhile."""
+        self._observers.append(observer)
 
     async def record(self, *events: Event) -> None:
         """Return once all events are durable; they are stored also when the caller is cancelled meanwhile.
@@ -66,10 +77,18 @@ class Recorder:
             LedgerError: they could not be stored.
 
         """
-        await asyncio.shield(asyncio.wrap_future(self._writer.submit(*events)))
+        trace(events)
+        began_s = self._monotonic()
+        written = asyncio.wrap_future(self._writer.submit(*events))
+        written.add_done_callback(lambda done: self._tell(events, self._monotonic() - began_s, done.exception()))
+        await asyncio.shield(written)
+
+    def _tell(self, events: Sequence[Event], took_s: float, error: BaseException | None) -> None:
         for event in events:
-            if isinstance(event, Outcome):
+            if error is None and isinstance(event, Outcome):
                 self.latencies.note(event)
+        for observe in self._observers:
+            observe(events, took_s, error)
 
     def note(self, interaction_id: str, kind: EvidenceType, detail: Json) -> EvidenceNote:
         """Return a note of why an interaction matters to breeding."""

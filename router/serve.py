@@ -9,13 +9,14 @@ import logging
 import math
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
+from starlette.responses import Response
 from typing_extensions import override
 
 from registry.errors import ConfigError, ConflictError
@@ -24,10 +25,14 @@ from registry.settings import DaemonSettings, Settings
 from router.admission import InFlight
 from router.app import make_app
 from router.deps import Deps, Outside, open_deps
+from router.home_lock import held
+from router.notifying import READY, STOPPING, Notifier
+from router.tracing import Traced
 
 _log = logging.getLogger("modelbreeder.router")
 _BACKLOG = 512
-_CLEAN_UP_S = 5.0
+CLEAN_UP_S = 5.0
+"""Seconds that requests cut off at the end of the drain have to record how they ended."""
 _INTERRUPTED_EXIT = 130
 
 Say = Callable[[str], None]
@@ -59,20 +64,27 @@ class _Stop:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                # Once one has come the process ends, and another must not change its exit code.
+                signal.signal(number, signal.SIG_IGN if self.signal is not None else handler)
 
 
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers, which would end the process by the signal that stopped it."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stopping = stopping
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
 
     @override
     @contextmanager
@@ -90,6 +102,23 @@ class _Daemon:
     listener: socket.socket
     say: Say
     stop: _Stop
+    notifier: Notifier
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host, port = self.listener.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def ready(self, deps: Deps) -> None:
+        """Say that requests are taken, to whoever started it and to systemd."""
+        champions = deps.registry.current().champions
+        upstreams = ", ".join(self.settings.upstreams) or "none"
+        self.say(
+            f"listening on {self.url} · cloud {self.settings.policy.cloud or 'none'}"
+            f" · upstreams {upstreams} · {len(champions)} specialists serving"
+        )
+        self.notifier.tell(READY)
 
 
 def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str, str], say: Say) -> int:
@@ -97,7 +126,7 @@ def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str
 
     Raises:
         ConfigError: the address is not loopback, an upstream is this daemon itself, or a rule cannot be read.
-        ConflictError: the port is taken.
+        ConflictError: the port is taken, or another daemon serves this home.
 
     """
     # Imported here: uvloop exists on Linux and macOS only.
@@ -105,29 +134,58 @@ def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str
 
     stop = _Stop()
     with stop.listening(), bind(settings.daemon) as listener:
+        daemon = _Daemon(home, settings, outside, listener, say, stop, Notifier(environ))
         _refuse_loops(settings, listener.getsockname()[1])
-        for warning in missing_keys(settings, environ):
-            say(warning)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(_Daemon(home, settings, outside, listener, say, stop)))
+        with held(home, daemon.url), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            for warning in missing_keys(settings, environ):
+                say(warning)
+            runner.run(_serve(daemon))
     return _INTERRUPTED_EXIT if stop.signal == signal.SIGINT else 0
 
 
 async def _serve(daemon: _Daemon) -> None:
+    limits = daemon.settings.daemon
     async with open_deps(daemon.home, daemon.settings, daemon.outside) as deps:
         closed = deps.ledger.close_interrupted(daemon.outside.clock())
         if closed:
             daemon.say(f"{closed} requests that an earlier daemon left open are now recorded as interrupted")
-        in_flight = InFlight(daemon.settings.daemon.max_in_flight)
-        server = _Server(_config(deps, in_flight), lambda: daemon.say(_ready_line(deps, daemon.listener)))
+        in_flight = InFlight(limits.max_in_flight, limits.max_waiting, limits.max_wait_s)
+        server = _Server(
+            _config(deps, in_flight, _watch(deps, in_flight)),
+            lambda: daemon.ready(deps),
+            lambda: daemon.notifier.tell(STOPPING),
+        )
         daemon.stop.attach(server)
-        await server.serve(sockets=[daemon.listener])
-        await _clean_up(in_flight)
+        async with _kept_alive(daemon.notifier):
+            await server.serve(sockets=[daemon.listener])
+            await _clean_up(in_flight)
+        deps.ledger.retire()
 
 
-def _config(deps: Deps, in_flight: InFlight) -> uvicorn.Config:
+def _watch(deps: Deps, in_flight: InFlight) -> Callable[[], Response]:
+    """Let metrics and log hear of every event that is recorded; return what makes the page of the metrics."""
+    # Imported here: prometheus-client brings an HTTP server along.
+    from router.metrics import CONTENT_TYPE, Metrics, metrics_body
+    from router.observing import EventWatch
+
+    metrics = Metrics(deps.settings, in_flight)
+    deps.turns.recorder.watch(EventWatch(metrics).observe)
+    return lambda: Response(metrics_body(metrics.registry), media_type=CONTENT_TYPE)
+
+
+@asynccontextmanager
+async def _kept_alive(notifier: Notifier) -> AsyncIterator[None]:
+    """Tell systemd's watchdog that the loop turns, also while requests are drained."""
+    telling = asyncio.create_task(notifier.keep_alive())
+    try:
+        yield
+    finally:
+        telling.cancel()
+
+
+def _config(deps: Deps, in_flight: InFlight, metrics: Callable[[], Response]) -> uvicorn.Config:
     return uvicorn.Config(
-        make_app(deps, in_flight),
+        Traced(make_app(deps, in_flight, metrics)),
         loop="none",
         http="httptools",
         ws="none",
@@ -144,7 +202,7 @@ def _config(deps: Deps, in_flight: InFlight) -> uvicorn.Config:
 async def _clean_up(in_flight: InFlight) -> None:
     """Give requests cut off at the end of the drain time to record how they ended."""
     try:
-        async with asyncio.timeout(_CLEAN_UP_S):
+        async with asyncio.timeout(CLEAN_UP_S):
             await in_flight.drained()
     except TimeoutError:
         _log.error("%d requests did not end in time; the next start records them as interrupted", in_flight.count)
@@ -187,17 +245,6 @@ def _refuse_loops(settings: Settings, port: int) -> None:
             raise ConfigError(
                 f"upstreams.{name}.base_url {upstream.base_url!r} is this daemon itself; name a model server"
             )
-
-
-def _ready_line(deps: Deps, listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    champions = deps.registry.current().champions
-    upstreams = ", ".join(deps.settings.upstreams) or "none"
-    return (
-        f"listening on http://{shown}:{port} · cloud {deps.settings.policy.cloud or 'none'}"
-        f" · upstreams {upstreams} · {len(champions)} specialists serving"
-    )
 
 
 def missing_keys(settings: Settings, environ: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -273,6 +274,16 @@ def test_a_long_wait_is_passed_on_with_its_header(router: Daemon, upstream: Upst
 
     assert (status, headers["retry-after"]) == (429, "3600")
     assert len(upstream.requests) == 1
+
+
+def test_metrics_count_what_was_served(router: Daemon) -> None:
+    post(f"{router.url}/v1/chat/completions", ask("count me"))
+    with urllib.request.urlopen(f"{router.url}/metrics", timeout=10) as answer:
+        page = answer.read().decode()
+
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'lane="cloud_escalation"' in page
+    assert "count me" not in page
 
 
 def test_a_deadline_ends_a_silent_upstream(router: Daemon, upstream: Upstream) -> None:

@@ -181,7 +181,7 @@ def test_ctrl_c_stops_the_daemon_with_130(router: Daemon) -> None:
 
 
 def test_more_requests_than_places_are_told_to_come_back(home: Path, upstream: Upstream) -> None:
-    write_config(home, upstream.url, more="[daemon]\nmax_in_flight = 2\n")
+    write_config(home, upstream.url, more="[daemon]\nmax_in_flight = 2\nmax_waiting = 0\n")
     upstream.behaviour = "hang"
     with daemon(home) as router:
         held = [raw_request(router, ask("x")) for _ in range(2)]

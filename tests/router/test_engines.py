@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import pytest
 
 from registry.entities import PromptTrim
 from registry.prompting import Prompt
 from router.engine.protocol import GenerateRequest, Message
-from router.engines import EnginePool
+from router.engines import EnginePool, usable_cores
 from tests.router.making import FakeEngine, run, specialist
 
 
@@ -36,3 +39,12 @@ def test_the_engine_is_asked_with_adapter_trim_and_grammar_of_the_record() -> No
     assert engine.requests == [
         GenerateRequest((Message("user", "typo"),), 7, Path("adapter"), stop=("\n",), grammar=made.grammar)
     ]
+
+
+def test_a_system_without_affinity_has_all_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert usable_cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert usable_cores() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1

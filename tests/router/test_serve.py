@@ -110,7 +110,7 @@ def test_a_missing_key_is_said_at_once_and_answered_with_502(tmp_path: Path) -> 
         status, _, body = post(f"{router.url}/v1/chat/completions", ask("x"))
 
         assert "TEST_VENDOR_KEY" in router.lines[0]
-        assert len(router.lines) == 2
+        assert "listening" in router.lines[1]
     assert status == 502
     assert b"TEST_VENDOR_KEY" in body
 
