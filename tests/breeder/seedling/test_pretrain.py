@@ -102,9 +102,13 @@ def test_a_seedling_is_trained_further_in_its_own_folder_although_interrupted(wh
 
 
 def test_the_shipped_seedling_is_trained_further(tmp_path: Path) -> None:
-    recipe = SeedlingRecipe(steps=1, phases=(Phase(until=1.0, rows=2, length=64),), score_examples=1, device="cpu")
+    shipped = SeedlingShape(kv_heads=4), TokenizerRecipe(vocabulary_size=4096)
+    phases = (Phase(until=1.0, rows=2, length=64),)
+    recipe = SeedlingRecipe(
+        steps=1, phases=phases, score_examples=1, device="cpu", shape=shipped[0], tokenizer=shipped[1]
+    )
     made = raise_seedling(recipe, tmp_path / "seedling", start=Path(__file__).parents[3] / "data" / "seedling")
-    assert made.loss < 4.0, "that of an untrained one is 6.9"
+    assert made.loss < 5.0, "that of an untrained one is 8.3"
 
 
 def test_fp32_is_an_option_where_the_processor_has_bf16(whole: Seedling, tmp_path: Path) -> None:

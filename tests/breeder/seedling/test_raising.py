@@ -77,7 +77,7 @@ def test_a_start_that_does_not_fit_is_one_line(
     code, told = called(capsys, "--recipe", recipe, "--out", tmp_path / "out", "--start", SHIPPED)
     assert (code, told.count("\n")) == (2, 1)
     assert "hidden_size 256, not 32" in told
-    assert "vocabulary_size 1024, not 320" in told
+    assert "vocabulary_size 4096, not 320" in told
     (tmp_path / "empty").mkdir()
     code, told = called(capsys, "--recipe", recipe, "--out", tmp_path / "out", "--start", tmp_path / "empty")
     assert (code, told.count("\n"), "is no exported seedling" in told) == (3, 1, True)
@@ -87,7 +87,7 @@ def test_a_start_with_damaged_weights_is_one_line(tmp_path: Path, capsys: pytest
     damaged = shutil.copytree(SHIPPED, tmp_path / "damaged")
     (damaged / "model.safetensors").write_bytes(b"cut off")
     short = tmp_path / "short.toml"
-    short.write_text("steps = 1\n")
+    short.write_text("steps = 1\n[shape]\nkv_heads = 4\n[tokenizer]\nvocabulary_size = 4096\n")
     code, told = called(capsys, "--recipe", short, "--out", tmp_path / "out", "--start", damaged)
     assert code == 1
     assert f"modelbreeder: the weights of {damaged} cannot be loaded" in told.splitlines()[-1]
