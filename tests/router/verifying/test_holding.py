@@ -1,0 +1,103 @@
+"""A held stream loses nothing, keeps the order, and lets nothing out before its decision."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.errors import ConfigError
+from router.verifying.holding import MAX_HELD_TOKENS, Decision, HeldStream, Hold
+
+pieces = st.lists(
+    st.tuples(st.text(max_size=4), st.floats(-30, 0) | st.just(math.nan) | st.just(-math.inf)),
+    max_size=40,
+)
+holds = st.integers(0, 45).map(Hold) | st.just(Hold(None))
+thresholds = st.floats(-30, 0) | st.just(-math.inf) | st.just(math.inf)
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("none", 0), ("answer", None), ("1", 1), ("32", 32)])
+def test_a_hold_is_read_and_spelled_as_policy_does(text: str, tokens: int | None) -> None:
+    assert Hold.parse(text) == Hold(tokens)
+    assert str(Hold.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "all", "٣", "1e3", str(MAX_HELD_TOKENS + 1), "9" * 5000, " 3"])
+def test_what_is_no_hold_is_an_error_that_shows_it(text: str) -> None:
+    with pytest.raises(ConfigError, match=r'"none", "answer"'):
+        Hold.parse(text)
+
+
+@given(pieces, holds, thresholds)
+def test_nothing_is_lost_reordered_or_released_before_the_decision(
+    said: list[tuple[str, float]], hold: Hold, threshold: float
+) -> None:
+    stream = HeldStream(hold, threshold)
+    out = ""
+    for place, (text, logprob) in enumerate(said, 1):
+        released = stream.feed(text, logprob)
+        out += released
+        early = hold.tokens is None or place < hold.tokens
+        if early:
+            assert released == "" and stream.decision is Decision.OPEN
+        if stream.decision in (Decision.STRONG, Decision.UNASKED):
+            assert out == "".join(text for text, _ in said[:place])
+    out += stream.finish()
+
+    whole = "".join(text for text, _ in said)
+    assert stream.decision is not Decision.OPEN
+    if stream.decision is Decision.WEAK:
+        assert out == ""
+        assert stream.take() == whole
+    else:
+        assert out == whole
+        assert stream.take() == ""
+
+
+@given(pieces.filter(bool), holds, thresholds)
+def test_the_decision_is_the_mean_of_what_was_held_against_the_threshold(
+    said: list[tuple[str, float]], hold: Hold, threshold: float
+) -> None:
+    stream = HeldStream(hold, threshold)
+    for text, logprob in said:
+        stream.feed(text, logprob)
+    stream.finish()
+
+    total = 0.0
+    held = said[: hold.tokens]
+    for _, logprob in held:
+        total += logprob
+    if hold.tokens == 0:
+        assert stream.decision is Decision.UNASKED
+    else:
+        strong = total / len(held) >= threshold
+        assert stream.decision is (Decision.STRONG if strong else Decision.WEAK)
+
+
+def test_an_early_decision_stands_whatever_comes_later() -> None:
+    stream = HeldStream(Hold(2), -1.0)
+
+    assert [stream.feed("a", -0.5), stream.feed("b", -1.5), stream.feed("c", -99.0)] == ["", "ab", "c"]
+    assert stream.finish() == ""
+    assert stream.decision is Decision.STRONG
+    assert stream.confidence == pytest.approx(-101 / 3)
+
+
+def test_a_weak_answer_stays_held_until_it_is_taken() -> None:
+    stream = HeldStream(Hold(1), -1.0)
+
+    assert [stream.feed("a", -2.0), stream.feed("b", 0.0), stream.finish()] == ["", "", ""]
+    assert stream.decision is Decision.WEAK
+    assert stream.take() == "ab"
+
+
+@pytest.mark.parametrize("hold", [Hold(3), Hold(None)])
+def test_an_answer_without_a_known_confidence_is_weak_even_without_a_threshold(hold: Hold) -> None:
+    unknown, empty = HeldStream(hold, -math.inf), HeldStream(hold, -math.inf)
+    unknown.feed("a", math.nan)
+
+    assert (unknown.finish(), unknown.decision, unknown.confidence) == ("", Decision.WEAK, None)
+    assert (empty.finish(), empty.decision, empty.confidence) == ("", Decision.WEAK, None)
