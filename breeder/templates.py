@@ -64,18 +64,17 @@ def likenesses(
     prompts = [*learnt, *calibration]
     groups = templates(prompts, _LEAST_TO_LEARN, _TELLING_SHARE)
     groups.sort(key=lambda one: (-len(one.places), one.system, one.line))
-    outside = [marks(prompt) for prompt in strangers]
     found = []
     for group in groups[:_MOST_TEMPLATES]:
         first = [prompts[place] for place in group.places if place < len(learnt)]
         later = [prompts[place] for place in group.places if place >= len(learnt)]
-        likeness = _likeness(first[-_MOST_TO_LEARN:], later, outside)
+        likeness = _likeness(first[-_MOST_TO_LEARN:], later[-_MOST_TO_LEARN:], strangers)
         if likeness is not None:
             found.append(likeness)
     return found
 
 
-def _likeness(learnt: Sequence[Prompt], calibration: Sequence[Prompt], outside: Sequence[Marks]) -> Likeness | None:
+def _likeness(learnt: Sequence[Prompt], calibration: Sequence[Prompt], strangers: Sequence[Prompt]) -> Likeness | None:
     if len(learnt) < _LEAST_TO_LEARN or len(calibration) < _LEAST_TO_CALIBRATE:
         return None
     first, later = (np.array([marks(prompt) for prompt in each]) for each in (learnt, calibration))
@@ -87,6 +86,8 @@ def _likeness(learnt: Sequence[Prompt], calibration: Sequence[Prompt], outside: 
         np.flatnonzero(constant).astype(np.uint16), _centroid(rest[:, :BUCKETS]), _centroid(rest[:, BUCKETS:])
     )
     own = np.array([made.similarities(present) for present in later if present[constant].all()])
+    # One at a time: the marks of a prompt take 64 KB, and there may be thousands of strangers.
+    outside = (marks(prompt) for prompt in strangers)
     foreign = np.array([made.similarities(present) for present in outside if present[constant].all()])
     return _calibrated(made, own, foreign.reshape(-1, 2))
 

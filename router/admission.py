@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from router.problems import OverloadedError
 
@@ -34,17 +34,6 @@ class InFlight:
     def waiting(self) -> int:
         """How many wait for a place."""
         return len(self._line)
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place; OverloadedError where all are taken."""
-        if self.count >= self._limit:
-            raise self._refusal("no more are taken")
-        self._enter()
-        try:
-            yield
-        finally:
-            self._leave()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

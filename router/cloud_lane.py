@@ -52,7 +52,7 @@ class CloudLane:
         """
         stream = _Stream(_passage(attempt), ChunkAssembly()) if attempt.routed.incoming.request.stream else None
         try:
-            reply = await self.egress.send(attempt.intent, _parcel(attempt))
+            reply = await self.egress.send(attempt.intent, _parcel(attempt), self.recorder.attempted)
             try:
                 await _check_status(reply, attempt)
                 await (self._stream(attempt, reply, stream) if stream else self._whole(attempt, reply))

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 class OwnedEngine(Engine, Protocol):
     """An engine that somebody has to stop."""
 
+    deaths: int
+    """How often it died."""
+
     async def stop(self) -> None:
         """End the engine."""
         ...
@@ -68,6 +71,11 @@ class EnginePool:
         self._files = files
         self._make_engine = make_engine
         self._engines: dict[str, OwnedEngine] = {}
+
+    @property
+    def deaths(self) -> int:
+        """How often engines died."""
+        return sum(engine.deaths for engine in self._engines.values())
 
     async def answer(
         self, specialist: Specialist, prompt: Prompt, max_tokens: int, stop: tuple[str, ...]

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 
 from registry.entities import Event, EvidenceNote, EvidenceType, Json, Outcome, Status
 from registry.ids import Clock
+from router.retrying import AttemptNote
 from router.tracing import trace
 
 Observer: TypeAlias = Callable[[Sequence[Event], float, BaseException | None], None]
@@ -65,10 +66,20 @@ class Recorder:
         self._clock = clock
         self._monotonic = monotonic
         self._observers: list[Observer] = []
+        self._attempt_observers: list[Callable[[AttemptNote], None]] = []
 
     def watch(self, observer: Observer) -> None:
         """Tell an observer of every write from now on, also of those whose caller is cancelled meanwhile."""
         self._observers.append(observer)
+
+    def watch_attempts(self, observer: Callable[[AttemptNote], None]) -> None:
+        """Tell an observer of each time that a request is sent, from now on."""
+        self._attempt_observers.append(observer)
+
+    def attempted(self, note: AttemptNote) -> None:
+        """Tell of one time that a request was sent to an upstream."""
+        for observe in self._attempt_observers:
+            observe(note)
 
     async def record(self, *events: Event) -> None:
         """Return once all events are durable; they are stored also when the caller is cancelled meanwhile.

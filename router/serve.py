@@ -170,6 +170,8 @@ def _watch(deps: Deps, in_flight: InFlight) -> Callable[[], Response]:
 
     metrics = Metrics(deps.settings, in_flight)
     deps.turns.recorder.watch(EventWatch(metrics).observe)
+    deps.turns.recorder.watch_attempts(metrics.attempted)
+    metrics.watch_engines(lambda: deps.turns.local.engines.deaths)
     return lambda: Response(metrics_body(metrics.registry), media_type=CONTENT_TYPE)
 
 

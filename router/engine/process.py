@@ -64,6 +64,7 @@ class EngineProcess:
         self._clock = clock
         self._child: EngineChild | None = None
         self._starting: asyncio.Task[EngineChild] | None = None
+        self.deaths = 0
         self._deaths: list[float] = []
         self._last_words = ""
 
@@ -173,6 +174,7 @@ class EngineProcess:
             await child.stop()
 
     def _record_death(self, child: EngineChild) -> None:
+        self.deaths += 1
         self._deaths = [*self._deaths, self._clock()][-MAX_DEATHS:]
         self._last_words = child.obituary()
 

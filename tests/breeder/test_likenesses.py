@@ -114,13 +114,15 @@ def test_too_few_prompts_are_not_learnt() -> None:
     assert len(likenesses(own[:20], own[20:30])) == 1
 
 
-def test_a_few_strays_among_the_prompts_cost_nothing() -> None:
-    rng = Random(3)
-    own = prompts("order-fields", in_system)
+def test_a_few_prompts_that_lack_a_sentence_do_not_make_it_optional() -> None:
+    own = prompts("ticket-route", one_line)
     for place in (7, 130, 290):
-        own[place] = Prompt("", f"never mind {rng.random()}")
-    known = Likenesses({"orders": likenesses(own[:LEARNT], own[LEARNT : LEARNT + CALIBRATION])})
-    assert missed_and_wrong(known, "orders", own[FRESH]) <= (0.04, 0)
+        own[place] = Prompt("", f"Which desk of the housing office takes this message? Never mind, {place}.")
+    known = Likenesses({"desk": likenesses(own[:LEARNT], own[LEARNT : LEARNT + CALIBRATION])})
+    other = [Prompt("", one.user.replace("Answer with one desk name.", "Answer in French.")) for one in own[FRESH]]
+
+    assert missed_and_wrong(known, "desk", own[FRESH]) <= (0.04, 0)
+    assert [one for one in map(known.match, other) if one is not None] == []
 
 
 def workloads() -> dict[str, tuple[list[Prompt], list[Prompt]]]:

@@ -166,6 +166,7 @@ class FakeEngine:
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[GenerateRequest] = field(default_factory=list)
     cancelled: int = 0
+    deaths: int = 0
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Piece | Done, None]:
         self.requests.append(request)

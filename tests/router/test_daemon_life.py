@@ -227,6 +227,53 @@ def test_systemd_hears_when_the_daemon_is_ready_alive_and_stopping(home: Path, t
     assert set(heard) == {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
 
 
+def test_what_a_daemon_did_is_on_its_metrics_page(home: Path, upstream: Upstream) -> None:
+    with daemon(home) as router:
+        url = f"{router.url}/v1/chat/completions"
+        post(url, ask(f"mail {SECRET}"))
+        upstream.statuses = [503]
+        post(url, {**ask("x"), "model": "a-name-of-the-clients-own"})
+        upstream.behaviour = "400"
+        post(url, ask("x"))
+        status, headers, body = get(f"{router.url}/metrics")
+    page = body.decode()
+
+    assert status == 200
+    assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert re.search(r'modelbreeder_requests_total{lane="cloud_escalation",[^}]*status="ok"[^}]*} 2\.0', page)
+    assert re.search(r'modelbreeder_requests_total{lane="cloud_escalation",[^}]*status="error"[^}]*} 1\.0', page)
+    assert 'modelbreeder_redactions_total{type="PIIEMAIL"} 1.0' in page
+    assert 'model="vendor/other"' in page
+    assert 'modelbreeder_upstream_attempts_total{result="ok",upstream="vendor"} 2.0' in page
+    assert re.search(r'modelbreeder_upstream_attempts_total{result="(server|overloaded)",upstream="vendor"} 1\.0', page)
+    assert 'modelbreeder_upstream_attempts_total{result="request",upstream="vendor"} 1.0' in page
+    assert "modelbreeder_engine_deaths_total 0.0" in page
+    assert "clients-own" not in page
+    assert "4711" not in page
+    assert "modelbreeder_in_flight 0.0" in page
+
+
+def test_a_client_that_leaves_the_line_is_out_of_it(home: Path, upstream: Upstream) -> None:
+    write_config(home, upstream.url, more="[daemon]\nmax_in_flight = 1\nmax_waiting = 1\nmax_wait_s = 30\n")
+    upstream.behaviour = "hang"
+
+    def waits(router: Daemon) -> bool:
+        return b"\nmodelbreeder_waiting 1.0\n" in get(f"{router.url}/metrics")[2]
+
+    with daemon(home) as router, raw_request(router, ask("x")) as held:
+        eventually(lambda: bool(upstream.requests), 10)
+        leaving = raw_request(router, ask("y"))
+        eventually(lambda: waits(router), 5)
+        leaving.close()
+        eventually(lambda: not waits(router), 1)
+        held.close()
+        eventually(lambda: b'"in_flight":0' in get(f"{router.url}/healthz")[2], 5)
+        assert router.stop() == 0
+
+    assert len(upstream.requests) == 1
+    assert len(outcomes(home)) == 1
+
+
 def test_the_log_as_json_is_one_object_a_line_and_quotes_nobody(home: Path, upstream: Upstream) -> None:
     write_config(home, upstream.url, more='[daemon]\ndrain_s = 1\nlog = "json"\n')
     with daemon(home) as router:

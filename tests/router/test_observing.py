@@ -17,6 +17,7 @@ from router.admission import InFlight
 from router.metrics import Metrics
 from router.observing import EventWatch
 from router.recording import Recorder
+from router.retrying import AttemptNote
 from router.tracing import Traced, traced_interaction
 from tests.registry.making import intent as made_intent
 from tests.router.making import NOON, FakeReply, run, settings, task, world
@@ -87,6 +88,16 @@ def test_an_observer_hears_why_a_write_failed_and_the_caller_too() -> None:
 
     run(scene())
     assert heard == [full] * 3
+
+
+def test_who_watches_attempts_hears_of_each() -> None:
+    heard: list[AttemptNote] = []
+    recorder = Recorder(ScriptedWriter(), lambda: NOON)
+    recorder.watch_attempts(heard.append)
+    note = AttemptNote("vendor/gpt-5.4", None, 200, 0.0, 0.1)
+    recorder.attempted(note)
+
+    assert heard == [note]
 
 
 def test_an_outcome_is_counted_and_logged_under_its_intents_lane_and_rule(caplog: pytest.LogCaptureFixture) -> None:

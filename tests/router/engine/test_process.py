@@ -382,6 +382,7 @@ def test_after_three_deaths_the_engine_rests(base: Path, tmp_path: Path) -> None
         kill(engine)
         with pytest.raises(EngineError, match=r"died 3 times in 300 s and rests for 300 s; its last words: signal 9"):
             await answer(engine, short())
+        assert engine.deaths == 3
         now[0] += 301
         return (await answer(engine, short()))[1]
 
