@@ -27,8 +27,10 @@ models = ["gpt-5.4"]
 api_key_env = "TEST_VENDOR_KEY"
 usd_per_million_input = 2.0
 usd_per_million_output = 10.0
+cooldown_s = 0
 {upstream}
 """
+"""The upstream never rests for failing: tests that share a daemon make it fail on purpose."""
 KEY = "test-vendor-credential"
 
 
