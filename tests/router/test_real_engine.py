@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -150,9 +151,11 @@ def test_an_engine_that_is_killed_comes_back_for_the_next_request(router: Daemon
     assert answers[1][1]["x-modelbreeder-lane"] == "local_fast"
 
 
-def test_the_engine_ends_with_a_daemon_that_is_killed(home: Path, champion: Specialist) -> None:
+def test_the_engine_ends_with_a_daemon_that_is_killed(home: Path, champion: Specialist, tmp_path: Path) -> None:
     assert champion.adapter_sha256
-    with daemon(home) as router:
+    # A home of its own, as a daemon of this module may hold the other one.
+    own = shutil.copytree(home, tmp_path / "home", ignore=shutil.ignore_patterns("daemon.lock", "*-shm"))
+    with daemon(own) as router:
         assert post(f"{router.url}/v1/chat/completions", limited())[1]["x-modelbreeder-lane"] == "local_fast"
         pids = engine_pids(router)
     until = time.monotonic() + 5
