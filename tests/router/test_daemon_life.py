@@ -83,14 +83,14 @@ def test_a_stopping_daemon_tells_and_cuts_every_live_stream_and_records_how_each
     assert all(b'{"error":{"message":' in text and b"stopping" in text for text in told)
     assert not any(b"[DONE]" in text or text.endswith(b"0\r\n\r\n") for text in told)
     assert [one.status for one in ended if one] == [Status.INTERRUPTED] * STREAMS
-    eventually(lambda: len(upstream.left_at) == STREAMS, 5)
+    eventually(lambda: len(upstream.left_at) == STREAMS)
 
 
 def test_a_stopping_daemon_takes_no_new_connection(home: Path, upstream: Upstream) -> None:
     with daemon(home) as router:
         (stream, *others) = live_streams(router, upstream)
         router.process.send_signal(signal.SIGTERM)
-        eventually(lambda: not _accepts(router), 5)
+        eventually(lambda: not _accepts(router))
         assert router.process.poll() is None
         assert router.stop() == 0
         for one in (stream, *others):
@@ -254,20 +254,20 @@ def test_what_a_daemon_did_is_on_its_metrics_page(home: Path, upstream: Upstream
 
 
 def test_a_client_that_leaves_the_line_is_out_of_it(home: Path, upstream: Upstream) -> None:
-    write_config(home, upstream.url, more="[daemon]\nmax_in_flight = 1\nmax_waiting = 1\nmax_wait_s = 30\n")
+    write_config(home, upstream.url, more="[daemon]\nmax_in_flight = 1\nmax_waiting = 1\nmax_wait_s = 600\n")
     upstream.behaviour = "hang"
 
     def waits(router: Daemon) -> bool:
         return b"\nmodelbreeder_waiting 1.0\n" in get(f"{router.url}/metrics")[2]
 
     with daemon(home) as router, raw_request(router, ask("x")) as held:
-        eventually(lambda: bool(upstream.requests), 10)
+        eventually(lambda: bool(upstream.requests))
         leaving = raw_request(router, ask("y"))
-        eventually(lambda: waits(router), 5)
+        eventually(lambda: waits(router))
         leaving.close()
-        eventually(lambda: not waits(router), 1)
+        eventually(lambda: not waits(router))
         held.close()
-        eventually(lambda: b'"in_flight":0' in get(f"{router.url}/healthz")[2], 5)
+        eventually(lambda: b'"in_flight":0' in get(f"{router.url}/healthz")[2])
         assert router.stop() == 0
 
     assert len(upstream.requests) == 1

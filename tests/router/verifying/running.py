@@ -59,7 +59,7 @@ def started(*argv: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def eventually(holds: Callable[[], bool], within_s: float = 30.0) -> bool:
+def eventually(holds: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
     deadline = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > deadline:
@@ -72,5 +72,5 @@ def gone(mark: str) -> bool:
     return eventually(lambda: not found(mark))
 
 
-def children() -> int:
-    return len(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+def children() -> set[int]:
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
