@@ -10,33 +10,26 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from registry.entities import Lane, Purpose
+from registry.entities import Purpose
 from registry.errors import ConfigError
+from registry.policies import LOCAL_ONLY_CLASSES, PUBLIC, Choice, PolicyRule, PolicySettings, TaskType, VerifySettings
 from registry.upstreams import UpstreamSettings, is_private
 
 __all__ = [
     "EMBEDDED", "LOCAL_ONLY_CLASSES", "PUBLIC", "SEEDLING", "Choice", "DaemonSettings", "LedgerSettings",
     "LocalSettings", "PolicyRule", "PolicySettings", "RedactionSettings", "Settings", "TaskType", "UpstreamSettings",
-    "is_private", "load_settings",
+    "VerifySettings", "is_private", "load_settings",
 ]  # fmt: skip
 
 EMBEDDED = "embedded"
-PUBLIC = "public"
-"""The data class of a task of which nothing else was said."""
-LOCAL_ONLY_CLASSES = ("client", "patient", "student", "voice", "biometric", "trade_secret")
 SEEDLING = "seedling"
-TaskType: TypeAlias = Literal[
-    "plan", "review", "generate-from-spec", "unit-tests", "summarize", "extract", "convert", "boilerplate",
-    "commit-message", "translate", "draft",
-]  # fmt: skip
-Choice: TypeAlias = Literal["cheapest", "fastest", "best"]
 _URL_CREDENTIALS = re.compile(r"//[^/@]*@")
 
 
@@ -85,61 +78,6 @@ class LocalSettings(_Section):
     def breeding_base(self) -> str:
         """The base that specialists are bred from where no recipe is named; an upstream's model cannot be one."""
         return self.base if self.runtime == EMBEDDED else SEEDLING
-
-
-class PolicyRule(_Section):
-    """One named rule of the user: when all conditions hold, the lane is taken."""
-
-    name: str
-    """Name, which is the reason that `explain` gives."""
-    when: dict[str, str | int | float | bool]
-    """Envelope feature to a value, or to a comparison such as "> 8"."""
-    lane: Lane
-    """Lane to take."""
-
-
-class PolicySettings(_Section):
-    """Where tasks go."""
-
-    cloud: str | None = None
-    """Upstream and model of the cloud lane, as in openai/gpt-5.4."""
-    fallbacks: tuple[str, ...] = ()
-    """Upstreams and models to ask, in this order, where the first one fails before its answer began; for a prompt that
-    is too long only those of a larger context."""
-    content_policy_fallbacks: tuple[str, ...] = ()
-    """Upstreams and models to ask, in this order, where one refuses a prompt for its content; none are by default."""
-    local_only_classes: tuple[str, ...] = LOCAL_ONLY_CLASSES
-    """Data classes that never leave the machine."""
-    customer_data_types: tuple[str, ...] = ("CUSTOMER",)
-    """Placeholder types whose finding marks a task as customer data, which never leaves the machine, masked or not."""
-    offline: bool = False
-    """True keeps every task on this machine."""
-    max_changed_files: int = Field(8, ge=0)
-    """A task that touches more files than this goes to the cloud."""
-    max_retries: int = Field(2, ge=1)
-    """A task asked this many times again goes to the cloud."""
-    minimum_margin: float = Field(-0.05, ge=-1, le=1)
-    """Smallest fitness margin that a specialist must have earned to serve."""
-    local_task_types: tuple[TaskType, ...] = (
-        "generate-from-spec", "unit-tests", "summarize", "extract", "convert", "boilerplate", "commit-message",
-        "translate",
-    )  # fmt: skip
-    """Task types that the general local base serves, where one is configured."""
-    either_task_types: tuple[TaskType, ...] = ("draft",)
-    """Task types of which either lane will do, where the data are public; `choose` decides."""
-    choose: Choice = "cheapest"
-    """What decides where either lane will do: price, measured latency or quality. No quality of a general base is
-    measured, so `best` takes the cloud today."""
-    max_local_tokens: int = Field(12_000, ge=1)
-    """A task of this many tokens or more is too long for the general local base."""
-    rules: tuple[PolicyRule, ...] = ()
-    """The user's own rules, tried before the default ones that route by fitness."""
-
-    @property
-    def data_classes(self) -> frozenset[str]:
-        """The data classes that a task may be said to have: the project's own, and those that this policy names."""
-        ruled = (str(rule.when["data_class"]).lstrip("!= ") for rule in self.rules if "data_class" in rule.when)
-        return frozenset((PUBLIC, "code", *LOCAL_ONLY_CLASSES, *self.local_only_classes, *ruled))
 
 
 class RedactionSettings(_Section):
@@ -275,6 +213,8 @@ def _known_keys(section: list[str]) -> list[str]:
         return sorted(Settings.model_fields)
     if section[:2] == ["policy", "rules"]:
         return sorted(PolicyRule.model_fields)
+    if section[:2] == ["policy", "verify"]:
+        return sorted(VerifySettings.model_fields)
     if section[0] == "upstreams":
         return sorted(UpstreamSettings.model_fields)
     return sorted(type(Settings.model_fields[section[0]].default).model_fields)
