@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NO_KEYS := env -u OPENAI_API_KEY -u ANTHROPIC_API_KEY MLFLOW_DISABLE_TELEMETRY=true HF_HUB_OFFLINE=1
 
-.PHONY: help setup demo test test-all lint bench bench-seedling lock clean
+.PHONY: help setup demo test test-all test-clients lint bench bench-seedling lock clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ test: $(READY) lint ## lint, types, import contract and the tests that CI runs
 test-all: $(READY) lint ## the slow tests as well
 	@$(NO_KEYS) $(BIN)/python -P -m pytest -m "not gpu"
 
+test-clients: $(READY) ## unmodified SDKs and agents of PyPI and npm against the daemon (installs 2 GB once; needs npm)
+	@PYTHON=$(abspath $(BIN)/python) tests/clients/install
+	@$(NO_KEYS) $(BIN)/python -P -m pytest -m clients --durations=5 tests/clients
+
 lint: $(READY) ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -48,6 +52,6 @@ lock: $(READY) ## resolve the newest allowed versions into constraints.txt
 	@.ci/lock $(VENV)
 
 clean: ## remove the virtual environment, caches and everything that a demo left
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mlruns
+	rm -rf $(VENV) .clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mlruns
 	@! [ -e modelbreeder.toml ] || grep -q '"rehearsal"' modelbreeder.toml || { echo 'this checkout is a real home: its data stays'; exit 1; }
 	rm -rf data/artifacts data/datasets data/runs data/backups data/ledger.db* data/router.log modelbreeder.toml

@@ -135,6 +135,16 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextCut:
+    """How much of a request's context stayed here: files and messages left out, estimated tokens before and after."""
+
+    files: int
+    messages: int
+    tokens_before: int
+    tokens_after: int
+
+
+@dataclass(frozen=True, slots=True)
 class RouteDecision:
     """Which lane, runtime and model serve a task, by which rule, and why in one sentence."""
 
@@ -149,6 +159,8 @@ class RouteDecision:
     candidates: tuple[Candidate, ...]
     policy_digest: str
     route_created_at_utc: datetime
+    context: ContextCut | None = None
+    """What the model that is asked does not see of the request; None where it sees all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from registry.chain import GENESIS, content_digest, event_hash
 from registry.columns import Scalar
-from registry.database import Database
+from registry.database import Database, Durability
 from registry.entities import Event, Intent, Interaction, Lane, Outcome, Purpose, Status
 from registry.errors import ConflictError, LedgerError
 from registry.ids import NewId
@@ -71,8 +71,10 @@ class Ledger:
         self._random_bytes = random_bytes
         self._open: set[str] = set()
 
-    def append(self, *appended: Event) -> list[str]:
+    def append(self, *appended: Event, durability: Durability = Durability.FULL) -> list[str]:
         """Record events in one transaction and return their ids; they are durable when this returns.
+
+        With `Durability.NORMAL` a power cut may take them until `flush`, the death of the process not.
 
         Raises:
             DataError: an event holds what JSON cannot.
@@ -84,7 +86,7 @@ class Ledger:
         if not rows:
             return []
         try:
-            with self._database.write() as connection:
+            with self._database.write(durability) as connection:
                 _require_order(connection, rows)
                 self._insert(connection, rows)
         except IntegrityError as error:
@@ -92,6 +94,10 @@ class Ledger:
         self._open |= {row.interaction_id for row in rows if row.kind is EventKind.INTENT}
         self._open -= {row.interaction_id for row in rows if row.kind is EventKind.OUTCOME}
         return [row.event_id for row in rows]
+
+    def flush(self) -> None:
+        """Make all that was appended survive a power cut."""
+        self._database.flush()
 
     def interaction(self, interaction_id: str) -> Interaction:
         """Return one interaction; NotFoundError where the ledger has none of this id."""

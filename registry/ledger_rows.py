@@ -17,6 +17,7 @@ from registry.chain import facts_digest
 from registry.columns import Scalar, canonical_json, parse_json, utc_text, utc_time
 from registry.entities import (
     Candidate,
+    ContextCut,
     Event,
     EvidenceNote,
     EvidenceType,
@@ -234,6 +235,7 @@ def _decision(values: dict[str, Any]) -> RouteDecision:
         "lane": Lane(values["lane"]),
         "candidates": candidates,
         "route_created_at_utc": datetime.fromisoformat(values["route_created_at_utc"]),
+        "context": ContextCut(**values["context"]) if values.get("context") else None,
     }
     return RouteDecision(**values | typed)
 

@@ -60,6 +60,30 @@ class VerifySettings(_Section):
         return self
 
 
+class BudgetSettings(_Section):
+    """What the cloud may cost; a budget that is spent bars it, so that tasks are served locally or refused."""
+
+    day_usd: float | None = Field(None, ge=0)
+    """US dollars that all tasks which begin within one day, in UTC, may cost; unset is no limit."""
+    session_usd: float | None = Field(None, ge=0)
+    """US dollars that the tasks of one session may cost; a session is what its client calls so. Unset is no limit."""
+    warn_at: float = Field(0.8, gt=0, le=1)
+    """Share of a budget from which on the log and the answers' headers warn of its end."""
+
+
+class DataClassSettings(_Section):
+    """One data class, and what tells it where the client does not say it; a class that is local-only wins over others."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")
+    """Class that such a task is of, as in client."""
+    types: tuple[str, ...] = ()
+    """Placeholder types whose finding tells it, as in PATIENT of your own redaction.rules."""
+    paths: tuple[str, ...] = ()
+    """Globs of files, as in clients/** or *.chart.pdf; a request that mentions such a path anywhere is of the class."""
+    patterns: tuple[str, ...] = ()
+    """Regular expressions of what stands in such a request once it is masked; linear time, so without look-around."""
+
+
 class PolicySettings(_Section):
     """Where tasks go."""
 
@@ -72,8 +96,13 @@ class PolicySettings(_Section):
     """Upstreams and models to ask, in this order, where one refuses a prompt for its content; none are by default."""
     local_only_classes: tuple[str, ...] = LOCAL_ONLY_CLASSES
     """Data classes that never leave the machine."""
+    classes: tuple[DataClassSettings, ...] = ()
+    """What tells data classes where the client does not."""
     customer_data_types: tuple[str, ...] = ("CUSTOMER",)
     """Placeholder types whose finding marks a task as customer data, which never leaves the machine, masked or not."""
+    images: Literal["refuse", "allow"] = "refuse"
+    """Whether images, files and sound may go to a cloud: nothing in them can be masked. Refused ones still go to a
+    general local base that is listed with vision."""
     offline: bool = False
     """True keeps every task on this machine."""
     max_changed_files: int = Field(8, ge=0)
@@ -97,8 +126,19 @@ class PolicySettings(_Section):
     hold: Literal["none", "answer"] | Annotated[int, Field(ge=1, le=100_000)] = "answer"
     """How much of a streamed local answer is held back until it is known not to be weak: none, its first so many
     tokens, or the whole answer. What must be verified is always held whole."""
+    minimum_context: Literal["off", "unnamed", "escalations"] = "unnamed"
+    """Which requests lose what their task does not need before they go to a cloud: files that it does not mention, and
+    old turns. None; those without tools that leave the choice of model to the router (auto, local, workflow:NAME); or
+    all that policy sends there, also under a vendor's name. One that asks for the cloud itself leaves as it came."""
+    max_context_tokens: int = Field(8_000, ge=0)
+    """A request of no more tokens than this keeps its whole context; of a longer one old turns are folded until it is
+    reached."""
+    keep_turns: int = Field(6, ge=1)
+    """How many of the latest turns of a conversation are never folded."""
     verify: tuple[VerifySettings, ...] = ()
     """Checks of local answers beside what the request itself asks for; one that fails is handed on as weak."""
+    budget: BudgetSettings = BudgetSettings()
+    """What the cloud may cost."""
     rules: tuple[PolicyRule, ...] = ()
     """The user's own rules, tried before the default ones that route by fitness."""
 
@@ -106,4 +146,5 @@ class PolicySettings(_Section):
     def data_classes(self) -> frozenset[str]:
         """The data classes that a task may be said to have: the project's own, and those that this policy names."""
         ruled = (str(rule.when["data_class"]).lstrip("!= ") for rule in self.rules if "data_class" in rule.when)
-        return frozenset((PUBLIC, "code", *LOCAL_ONLY_CLASSES, *self.local_only_classes, *ruled))
+        own = (one.name for one in self.classes)
+        return frozenset((PUBLIC, "code", *LOCAL_ONLY_CLASSES, *self.local_only_classes, *own, *ruled))

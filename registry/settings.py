@@ -19,13 +19,23 @@ from typing_extensions import override
 
 from registry.entities import Purpose
 from registry.errors import ConfigError
-from registry.policies import LOCAL_ONLY_CLASSES, PUBLIC, Choice, PolicyRule, PolicySettings, TaskType, VerifySettings
+from registry.policies import (
+    LOCAL_ONLY_CLASSES,
+    PUBLIC,
+    BudgetSettings,
+    Choice,
+    DataClassSettings,
+    PolicyRule,
+    PolicySettings,
+    TaskType,
+    VerifySettings,
+)
 from registry.upstreams import UpstreamSettings, is_private
 
 __all__ = [
-    "EMBEDDED", "LOCAL_ONLY_CLASSES", "PUBLIC", "SEEDLING", "Choice", "DaemonSettings", "LedgerSettings",
-    "LocalSettings", "PolicyRule", "PolicySettings", "RedactionSettings", "Settings", "TaskType", "UpstreamSettings",
-    "VerifySettings", "is_private", "load_settings",
+    "EMBEDDED", "LOCAL_ONLY_CLASSES", "PUBLIC", "SEEDLING", "BudgetSettings", "Choice", "DaemonSettings",
+    "DataClassSettings", "LedgerSettings", "LocalSettings", "PolicyRule", "PolicySettings", "RedactionSettings", "Settings", "TaskType",
+    "UpstreamSettings", "VerifySettings", "check_targets", "is_private", "load_settings",
 ]  # fmt: skip
 
 EMBEDDED = "embedded"
@@ -41,7 +51,7 @@ class DaemonSettings(_Section):
     """The router daemon."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; anything but loopback is refused until tokens exist."""
+    """Address to listen on; anything but loopback is refused until `modelbreeder token add` made a token."""
     port: int = Field(8484, ge=0, le=65535)
     """TCP port; 0 takes a free one and prints it."""
     max_in_flight: int = Field(256, ge=1)
@@ -125,17 +135,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _targets_are_known(self) -> Settings:
-        policy = self.policy
-        for key, targets in (
-            ("cloud", (policy.cloud,) if policy.cloud is not None else ()),
-            ("fallbacks", policy.fallbacks),
-            ("content_policy_fallbacks", policy.content_policy_fallbacks),
-        ):
-            for target in targets:
-                upstream, _, model = target.partition("/")
-                if upstream not in self.upstreams or not model:
-                    known = ", ".join(sorted(self.upstreams)) or "none are configured"
-                    raise ValueError(f"policy.{key} {target!r} must be UPSTREAM/MODEL; upstreams: {known}")
+        check_targets(self.policy, self.upstreams)
         return self
 
     @model_validator(mode="after")
@@ -145,6 +145,20 @@ class Settings(BaseSettings):
         if self.local.general_upstream is not None:
             _check_general_base(self.local, self.upstreams)
         return self
+
+
+def check_targets(policy: PolicySettings, upstreams: Mapping[str, UpstreamSettings]) -> None:
+    """Raise ValueError where a policy sends tasks to an upstream that there is not."""
+    for key, targets in (
+        ("cloud", (policy.cloud,) if policy.cloud is not None else ()),
+        ("fallbacks", policy.fallbacks),
+        ("content_policy_fallbacks", policy.content_policy_fallbacks),
+    ):
+        for target in targets:
+            upstream, _, model = target.partition("/")
+            if upstream not in upstreams or not model:
+                known = ", ".join(sorted(upstreams)) or "none are configured"
+                raise ValueError(f"policy.{key} {target!r} must be UPSTREAM/MODEL; upstreams: {known}")
 
 
 def _check_general_base(local: LocalSettings, upstreams: Mapping[str, UpstreamSettings]) -> None:
@@ -167,14 +181,14 @@ def _check_general_base(local: LocalSettings, upstreams: Mapping[str, UpstreamSe
         raise ValueError(f"local.base {local.base!r} is run by Ollama's cloud; name a model that runs on your machines")
 
 
-def load_settings(config_file: Path) -> Settings:
-    """Read and validate the settings; a missing file means the defaults.
+def load_settings(config_file: Path, *, must_exist: bool = False) -> Settings:
+    """Read and validate the settings; a missing file means the defaults, unless it must exist.
 
     Raises:
         ConfigError: the file cannot be read or parsed, or a key or value is not acceptable.
     """
     try:
-        values = tomllib.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
+        values = tomllib.loads(config_file.read_text(encoding="utf-8")) if must_exist or config_file.exists() else {}
         return Settings(**values)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{config_file} is not valid TOML: {error}; mend that line") from error
@@ -213,8 +227,12 @@ def _known_keys(section: list[str]) -> list[str]:
         return sorted(Settings.model_fields)
     if section[:2] == ["policy", "rules"]:
         return sorted(PolicyRule.model_fields)
+    if section[:2] == ["policy", "classes"]:
+        return sorted(DataClassSettings.model_fields)
     if section[:2] == ["policy", "verify"]:
         return sorted(VerifySettings.model_fields)
+    if section[:2] == ["policy", "budget"]:
+        return sorted(BudgetSettings.model_fields)
     if section[0] == "upstreams":
         return sorted(UpstreamSettings.model_fields)
     return sorted(type(Settings.model_fields[section[0]].default).model_fields)

@@ -6,7 +6,7 @@ Migrations create it; a test compares the two. Every column is text without a le
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
 
 metadata = MetaData(
     naming_convention={
@@ -79,6 +79,8 @@ intents = Table(
     Index(None, "at_utc", "interaction_id"),
     Index(None, "workflow", "at_utc", "interaction_id"),
     Index(None, "lane", "at_utc", "interaction_id"),
+    # For what a session has cost; most interactions have none, and those cost nothing to insert.
+    Index(None, "session", sqlite_where=text("session IS NOT NULL"), postgresql_where=text("session IS NOT NULL")),
 )
 
 outcomes = Table(
@@ -195,4 +197,16 @@ promotions = Table(
     Column("by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at_utc", Text, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    # A client that was revoked keeps its row, so that its token stays refused and others stay demanded.
+    Column("client", Text, primary_key=True),
+    Column("salt", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("day_usd", Float),
+    Column("created_at_utc", Text, nullable=False),
+    Column("revoked_at_utc", Text),
 )

@@ -13,34 +13,52 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from typing_extensions import override
 
 from registry.entities import Json
 from registry.errors import ModelBreederError
+from registry.tokens import Client
+from router.access import TOKEN_HEADERS, Guarded
 from router.admission import InFlight
 from router.chat import model_list, model_object
 from router.deps import Deps
-from router.dialects.chat import Chat
 from router.dialects.known import dialect_at, dialects
 from router.dialects.messages.request import count_request, token_count
 from router.dialects.protocol import Dialect
 from router.envelope import estimate_tokens
 from router.exchange import Incoming, TurnError
-from router.explaining import explanation, parse_question, plain
+from router.explaining import explain, plain, read_question
 from router.health import model_names, readiness
 from router.hints import parse_hints
 from router.http_wire import HttpWire, race, read_json_body
-from router.origins import LoopbackOnly
+from router.origins import LoopbackOnly, is_loopback
 from router.problems import Problem, ProblemType, problem_of, unknown_path
+from router.reloading import FileState
+from router.request_ids import Named, name_answer
 from router.verdicts import parse_feedback
 
 _log = logging.getLogger("modelbreeder.router")
+_SHOWN_PATH = 100
+BUDGET_HEADER = b"x-modelbreeder-budget"
 
 
-def make_app(deps: Deps, in_flight: InFlight, metrics: Callable[[], Response] | None = None) -> Starlette:
-    """Return the daemon's ASGI application; `metrics` makes the page for Prometheus."""
-    surface = Surface(deps, in_flight)
+def make_app(
+    deps: Deps,
+    in_flight: InFlight,
+    metrics: Callable[[], Response] | None = None,
+    policy_file: Callable[[], FileState] = FileState,
+) -> Starlette:
+    """Return the daemon's ASGI application.
+
+    Args:
+        deps: the open router.
+        in_flight: bounds what is served at once.
+        metrics: makes the page for Prometheus, which there is not without it.
+        policy_file: says what became of modelbreeder.toml when it was last read.
+
+    """
+    surface = Surface(deps, in_flight, policy_file)
     routes = [
         *(Route(f"/v1{one.path}", surface.turn(one), methods=["POST"]) for one in dialects()),
         Route("/v1/messages/count_tokens", surface.count_tokens, methods=["POST"]),
@@ -56,15 +74,21 @@ def make_app(deps: Deps, in_flight: InFlight, metrics: Callable[[], Response] | 
         page = metrics
         routes.append(Route("/metrics", lambda _: page(), methods=["GET"]))
     handlers = {HTTPException: _http_error, ModelBreederError: _known_error, Exception: _unknown_error}
-    return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly)], exception_handlers=handlers)
+    guards = [
+        Middleware(Named, new_id=deps.outside.new_id),
+        Middleware(LoopbackOnly, any_host=not is_loopback(deps.settings.daemon.host)),
+        Middleware(Guarded, access=deps.access),
+    ]
+    return Starlette(routes=routes, middleware=guards, exception_handlers=handlers)
 
 
 class Surface:
     """The endpoints."""
 
-    def __init__(self, deps: Deps, in_flight: InFlight) -> None:
+    def __init__(self, deps: Deps, in_flight: InFlight, policy_file: Callable[[], FileState]) -> None:
         self._deps = deps
         self._in_flight = in_flight
+        self._policy_file = policy_file
 
     def turn(self, dialect: Dialect) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint of a dialect: one request, one answer."""
@@ -101,26 +125,29 @@ class Surface:
 
     async def feedback(self, request: Request) -> Response:
         """POST /v1/feedback."""
-        kept = await self._deps.verdicts.give(parse_feedback(await read_json_body(request)))
+        kept = await self._deps.verdicts.give(parse_feedback(await read_json_body(request)), _client(request).name)
         return _json(plain(kept))
 
     async def explain(self, request: Request) -> Response:
-        """POST /v1/route/explain."""
-        question = parse_question(await read_json_body(request))
+        """POST /v1/route/explain, `?surface=` where it is no chat request."""
+        dialect, question = read_question(await read_json_body(request), request.query_params.get("surface"))
         headers = _headers(request)
         hints = parse_hints(headers.items(), question.body.get("metadata"))
-        outside = self._deps.outside
-        routed = self._deps.router.route(Incoming(Chat(), question, hints, headers), outside.new_id(), outside.clock())
-        return _json(explanation(routed))
+        incoming, outside = Incoming(dialect, question, hints, headers, _client(request)), self._deps.outside
+        return _json(explain(self._deps.router, incoming, outside.new_id(), outside.clock()))
 
     async def healthz(self, _: Request) -> Response:
-        """GET /healthz: the process answers."""
-        return _json({"status": "ok", "in_flight": self._in_flight.count})
+        """GET /healthz: the process answers. What is wrong with a policy, `/readyz` tells those who may know."""
+        bad = self._policy_file().problem != ""
+        policy: Json = {"digest": self._deps.router.policy_digest, "file": "refused" if bad else "in force"}
+        return _json({"status": "ok", "in_flight": self._in_flight.count, "policy": policy})
 
     async def readyz(self, _: Request) -> Response:
         """GET /readyz: the ledger can be written and somebody can answer."""
         ready, checks = await readiness(self._deps)
-        body: Json = {"status": "ready" if ready else "not ready", "checks": checks}
+        file = self._policy_file()
+        policy: Json = {"problem": file.problem or None, "waiting_for_restart": list(file.waiting)}
+        body: Json = {"status": "ready" if ready else "not ready", "checks": checks, "policy": policy}
         return _json(body, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -135,11 +162,25 @@ class _TurnResponse(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wire = HttpWire(send, self._incoming.dialect)
+        wire = HttpWire(self._warning(send), self._incoming.dialect)
         try:
             await race(receive, wire, self._turn(wire))
         except TurnError as error:
-            await wire.refuse(problem_of(error.cause), error.headers)
+            await wire.fail(problem_of(error.cause), error.headers)
+
+    def _warning(self, send: Send) -> Send:
+        """Return a `send` that adds what is to be said of budgets near their end, as it is when the answer begins."""
+        payer = self._deps.router.rulebook.payer(self._incoming)
+        if not payer.is_limited:
+            return send
+
+        async def warn(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                said = self._deps.budgets.warning(payer, self._deps.outside.clock())
+                message["headers"] = [*message["headers"], *([(BUDGET_HEADER, said.encode())] if said else [])]
+            await send(message)
+
+        return warn
 
     async def _turn(self, wire: HttpWire) -> None:
         async with self._in_flight.turn():
@@ -149,11 +190,17 @@ class _TurnResponse(Response):
 def _incoming(request: Request, dialect: Dialect, raw: bytes) -> Incoming:
     read = dialect.read(raw)
     hints = parse_hints(request.headers.items(), read.body.get("metadata"))
-    return Incoming(dialect, read, hints, _headers(request))
+    return Incoming(dialect, read, hints, _headers(request), _client(request))
 
 
 def _headers(request: Request) -> dict[str, str]:
-    return dict(request.headers.items())
+    """Return what a request says beside its body; the credentials were for the door."""
+    return {name: value for name, value in request.headers.items() if name not in TOKEN_HEADERS}
+
+
+def _client(request: Request) -> Client:
+    client: Client = request.state.client
+    return client
 
 
 def _json(value: Json, status: int = HTTPStatus.OK) -> Response:
@@ -161,10 +208,12 @@ def _json(value: Json, status: int = HTTPStatus.OK) -> Response:
 
 
 def _refusal(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Tell a problem in the dialect of the path, under the client's own request id."""
+    """Tell a problem in the dialect of the path, under the request's name; a bug's answer meets no middleware."""
     dialect, merged = dialect_at(request.url.path), {**(headers or {}), **problem.headers}
-    body = dialect.error(problem, request.headers.get("x-request-id", ""))
-    return Response(body, dialect.error_status(problem), merged, media_type="application/json")
+    body = dialect.error(problem, request.state.request_id)
+    answer = Response(body, dialect.error_status(problem), merged, media_type="application/json")
+    name_answer(answer.headers, request.state.request_id)
+    return answer
 
 
 async def _known_error(request: Request, error: Exception) -> Response:
@@ -189,6 +238,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _unknown_error(request: Request, error: Exception) -> Response:
     """Answer a bug; its trace goes to the log, not to the client."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    # A client chooses the path: it may be long, and made to look like lines of ours.
+    _log.error("%s %r failed", request.method, request.url.path[:_SHOWN_PATH], exc_info=error)
     problem = Problem(500, ProblemType.SERVER, "the daemon failed on this request; see its log", "internal_error")
     return _refusal(request, problem)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
 from registry.entities import (
+    ContextCut,
     EvidenceNote,
     Intent,
     Json,
@@ -168,7 +169,7 @@ class Attempt:
 
 def headers_of(intent: Intent) -> dict[str, str]:
     """Return the headers that tell of a decision."""
-    decision = intent.decision
+    decision, cut = intent.decision, intent.decision.context
     counts = ",".join(f"{kind}={count}" for kind, count in intent.redactions.items())
     return {
         "x-modelbreeder-interaction": intent.interaction_id,
@@ -176,6 +177,7 @@ def headers_of(intent: Intent) -> dict[str, str]:
         "x-modelbreeder-model": _printable(decision.selected_model_or_stack),
         "x-modelbreeder-reason": _printable(f"{decision.rule}: {decision.local_reason}"),
         "x-modelbreeder-redactions": _printable(counts) or "none",
+        **({"x-modelbreeder-context": f"{cut.tokens_before}->{cut.tokens_after}"} if cut else {}),
         "x-request-id": intent.interaction_id,
     }
 
@@ -200,13 +202,20 @@ def intent_of(
         at_utc=at,
         purpose=purpose,
         envelope=routed.envelope,
-        decision=decision,
+        decision=replace(decision, context=context_cut(routed, decision)),
         request_received=routed.masked,
         surface=routed.incoming.dialect.surface,
         request_sent=sent_body(routed, decision),
+        client=routed.incoming.client.name,
         parent_id=parent_id,
         redactions=dict(routed.redaction.counts),
     )
+
+
+def context_cut(routed: Routed, decision: RouteDecision) -> ContextCut | None:
+    """Return what the model that a decision asks does not see of the request, None where it sees all."""
+    asks_upstream = decision.lane is not Lane.NO_OP and decision.selected_runtime != EMBEDDED
+    return routed.reduced.cut if asks_upstream and routed.reduced else None
 
 
 def sent_body(routed: Routed, decision: RouteDecision) -> Json:
@@ -218,7 +227,7 @@ def sent_body(routed: Routed, decision: RouteDecision) -> Json:
         # Few-shot examples are part of the immutable specialist, so they are not repeated in every row.
         turns: list[Json] = [dict(turn) for turn in chat_messages(routed.prompt, local.specialist.trim)]
         return {"model": local.specialist.name, "messages": turns, "max_tokens": local.specialist.max_tokens}
-    return upstream_body(routed, routed.masked)
+    return upstream_body(routed, routed.leaving)
 
 
 def upstream_body(routed: Routed, body: JsonObject) -> JsonObject:

@@ -12,6 +12,8 @@ from registry.prompting import text_of
 from router.problems import InvalidRequestError
 
 DONE_FRAME = b"data: [DONE]\n\n"
+PING_COMMENT = b": ping\n\n"
+"""What every reader of server-sent events passes over."""
 JsonObject = dict[str, Json]
 
 

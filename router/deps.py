@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,21 +16,28 @@ from registry.artifacts import ArtifactStore
 from registry.catalog import Catalog
 from registry.database import Database, open_database
 from registry.entities import Purpose
-from registry.errors import ConfigError
 from registry.home import Home, socket_folder
 from registry.ids import Clock, NewId, new_id, utc_now
 from registry.ledger import Ledger, new_writer_id
 from registry.ledger_writer import LedgerWriter
 from registry.processes import this_process
 from registry.settings import Settings, UpstreamSettings
+from registry.spending import Spending
+from registry.tokens import Tokens
+from router.access import Access
+from router.asked_again import AskedAgain
+from router.base_lane import BaseLane
+from router.budgets import Budgets
 from router.cloud_lane import CloudLane
 from router.egress import Egress
 from router.engines import EnginePool, OwnedEngine, engine_for
 from router.local_lane import LocalLane
+from router.loops import Loops
 from router.masker_memory import MaskerMemory
+from router.origins import is_loopback
 from router.pricing import Prices
 from router.recording import Recorder
-from router.redaction.redactor import default_redactor
+from router.reloading import open_rulebook
 from router.routing import Router
 from router.rungs.shelf import RungShelf
 from router.standings import Registry
@@ -65,6 +73,8 @@ class Deps:
     router: Router
     turns: Turns
     verdicts: Verdicts
+    budgets: Budgets
+    access: Access
 
 
 def real_outside(settings: Settings, environ: Mapping[str, str]) -> Outside:
@@ -94,14 +104,6 @@ def proxy_for(base_url: str) -> str | None:
     return getproxies().get(parts.scheme)
 
 
-def _check_customer_types(named: Collection[str], known: Collection[str]) -> None:
-    """Refuse a type that nothing is ever masked as: it would keep no customer data at home."""
-    unknown = [name for name in named if name not in known]
-    if unknown:
-        types = ", ".join(sorted(known))
-        raise ConfigError(f"policy.customer_data_types: no redaction rule finds {unknown[0]!r}; known types: {types}")
-
-
 @asynccontextmanager
 async def open_deps(
     home: Home, settings: Settings, outside: Outside, *, purpose: Purpose | None = None
@@ -110,8 +112,7 @@ async def open_deps(
 
     What is served counts as `purpose`, which is the home's own where none is given.
     """
-    redactor = default_redactor(settings.redaction.rules)
-    _check_customer_types(settings.policy.customer_data_types, redactor.types)
+    rulebook = await open_rulebook(settings)
     prices = Prices(settings.upstreams)
     home.prepare()
     async with AsyncExitStack() as stack:
@@ -121,18 +122,38 @@ async def open_deps(
         registry = Registry(Catalog(database), outside.monotonic)
         writer = stack.enter_context(LedgerWriter(ledger))
         recorder = Recorder(writer, outside.clock)
-        router = Router(settings, redactor, registry, prices, recorder.latencies, outside.engine_missing)
+        budgets, loops = Budgets(Spending(database)), Loops(outside.monotonic)
+        recorder.watch(budgets.observe)
+        asked = AskedAgain(outside.monotonic, secrets.token_bytes(32))
+        router = Router(
+            rulebook,
+            registry,
+            prices,
+            recorder.latencies,
+            outside.engine_missing,
+            budgets=budgets,
+            loops=loops,
+            asked=asked,
+        )
         clouds = {name: outside.make_cloud(name, upstream) for name, upstream in settings.upstreams.items()}
-        egress = Egress(recorder, clouds, settings.upstreams, monotonic=outside.monotonic)
+        egress = Egress(
+            recorder,
+            clouds,
+            settings.upstreams,
+            monotonic=outside.monotonic,
+            offline=lambda: router.rulebook.policy.offline,
+        )
         stack.push_async_callback(egress.aclose)
         files = ArtifactStore(home.artifacts)
         engines = EnginePool(files, outside.make_engine)
         stack.push_async_callback(engines.aclose)
         memory = MaskerMemory(outside.monotonic)
+        cloud = CloudLane(egress, recorder, prices, budgets)
         turns = Turns(
             router=router,
             local=LocalLane(engines, RungShelf(files), recorder, prices),
-            cloud=CloudLane(egress, recorder, prices),
+            cloud=cloud,
+            base=BaseLane(cloud),
             recorder=recorder,
             memory=memory,
             purpose=purpose or settings.ledger.purpose,
@@ -140,5 +161,6 @@ async def open_deps(
             new_id=outside.new_id,
             monotonic=outside.monotonic,
         )
-        verdicts = Verdicts(recorder, redactor, memory, outside.clock)
-        yield Deps(settings, outside, database, ledger, writer, registry, router, turns, verdicts)
+        verdicts = Verdicts(recorder, lambda: router.rulebook.redactor, memory, outside.clock)
+        access = Access(Tokens(database), outside.monotonic, always=not is_loopback(settings.daemon.host))
+        yield Deps(settings, outside, database, ledger, writer, registry, router, turns, verdicts, budgets, access)

@@ -15,7 +15,7 @@ from http import HTTPStatus
 import orjson
 
 from registry.entities import Intent
-from registry.errors import NotFoundError, UpstreamError
+from registry.errors import NotFoundError, RefusedError, UpstreamError
 from registry.settings import UpstreamSettings, is_private
 from router.chat import JsonObject
 from router.cooldown import Cooldowns, Rest
@@ -59,6 +59,7 @@ class Egress:
         pause: Pause = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        offline: Callable[[], bool] = lambda: False,
     ) -> None:
         self._recorder = recorder
         self._clouds = clouds
@@ -66,6 +67,7 @@ class Egress:
         self._pause = pause
         self._monotonic = monotonic
         self._chance = chance
+        self._offline = offline
         self._cooldowns = Cooldowns(monotonic)
         self._places = {name: Places(name, settings) for name, settings in upstreams.items()}
 
@@ -78,6 +80,7 @@ class Egress:
             LedgerError: the intent could not be made durable, so nothing was sent.
             UpstreamError: no usable answer; NotAskedError where nothing was sent, as the model rests or is busy.
             ConfigError: the upstream's key is not set.
+            RefusedError: it is a cloud, and policy is offline by now.
 
         """
         if parcel.upstream not in self._clouds:
@@ -86,6 +89,18 @@ class Egress:
         errand = self._errand(parcel)
         self._refuse_at_rest(errand.target)
         return await self._send(errand, note)
+
+    async def send_again(self, parcel: Parcel, note: Note = lambda _: None) -> CloudReply:
+        """Send to the user's own server what belongs to an interaction whose intent is recorded; never to a cloud.
+
+        Raises:
+            RefusedError: the upstream is a cloud.
+            UpstreamError: no usable answer.
+
+        """
+        if not is_private(self._upstreams[parcel.upstream], str(parcel.received.get("model"))):
+            raise RefusedError(f"upstream {parcel.upstream!r} is a cloud; what leaves for it has an intent of its own")
+        return await self._send(self._errand(parcel), note)
 
     def resting(self, target: str) -> Rest | None:
         """Return the rest that a model, UPSTREAM/MODEL, is at; None where it may be asked."""
@@ -102,11 +117,13 @@ class Egress:
 
     def _errand(self, parcel: Parcel) -> _Errand:
         settings = self._upstreams[parcel.upstream]
-        body = parcel.received if is_private(settings, str(parcel.received.get("model"))) else parcel.masked
+        private = is_private(settings, str(parcel.received.get("model")))
+        body = parcel.received if private else parcel.masked
         passed = _ANTHROPIC_HEADERS if settings.dialect == "anthropic" else _OPENAI_HEADERS
         headers = {name: parcel.headers[name] for name in passed if name in parcel.headers}
         limit_s = min(settings.timeout_s, parcel.deadline_s or settings.timeout_s)
         return _Errand(
+            private=private,
             target=f"{parcel.upstream}/{body.get('model')}",
             settings=settings,
             cloud=self._clouds[parcel.upstream],
@@ -134,6 +151,11 @@ class Egress:
             await self._pause(pause)
             await errand.places.take(until_s - self._monotonic())
 
+    def _refuse_cloud_offline(self, errand: _Errand) -> None:
+        """Keep the gap also where policy was set offline behind a request, or in one of its pauses."""
+        if self._offline() and not errand.private:
+            raise RefusedError(f"policy.offline is set, so {errand.target} is not asked; name a model of your own")
+
     async def _enter(self, errand: _Errand) -> None:
         """Take a place at a model; it may have gone to rest while others were before us in the line."""
         await errand.places.take(errand.request.timeout_s)
@@ -146,6 +168,7 @@ class Egress:
     async def _send_once(self, errand: _Errand, left_s: float) -> _Result:
         reply = None
         try:
+            self._refuse_cloud_offline(errand)
             reply = await errand.cloud.open(replace(errand.request, timeout_s=max(_LEAST_TIME_S, left_s)))
         except UpstreamError as error:
             failure = kind_of(error)
@@ -177,6 +200,7 @@ class Egress:
 class _Errand:
     """A request on its way to a model; its `timeout_s` is for all of its attempts."""
 
+    private: bool
     target: str
     settings: UpstreamSettings
     cloud: Cloud

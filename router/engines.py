@@ -78,9 +78,11 @@ class EnginePool:
         return sum(engine.deaths for engine in self._engines.values())
 
     async def answer(
-        self, specialist: Specialist, prompt: Prompt, max_tokens: int, stop: tuple[str, ...]
+        self, specialist: Specialist, prompt: Prompt, max_tokens: int, stop: tuple[str, ...], grammar: str = ""
     ) -> AsyncGenerator[Piece | Done, None]:
         """Yield the pieces of a specialist's answer to a masked prompt, then one Done; closing it stops decoding.
+
+        A `grammar` stands in for the specialist's own.
 
         Raises:
             ArtifactError: a file of the specialist is missing, damaged or for another base.
@@ -94,7 +96,7 @@ class EnginePool:
         if specialist.base_sha256 not in self._engines:
             self._engines[specialist.base_sha256] = self._make_engine(base)
         engine = self._engines[specialist.base_sha256]
-        request = GenerateRequest(messages, max_tokens, adapter, stop=stop, grammar=specialist.grammar)
+        request = GenerateRequest(messages, max_tokens, adapter, stop=stop, grammar=grammar or specialist.grammar)
         async with aclosing(engine.generate(request)) as answer:
             async for item in answer:
                 yield item

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from registry.errors import ModelBreederError
+from registry.tokens import Client
 from router.dialects.protocol import Dialect, Request
 from router.hints import Hints
 
@@ -19,6 +20,8 @@ class Incoming:
     request: Request
     hints: Hints
     headers: Mapping[str, str]
+    """What its client sent beside it, but no credentials."""
+    client: Client = field(default_factory=Client)
 
 
 class Wire(Protocol):

@@ -35,6 +35,14 @@ def lacking(upstream: UpstreamSettings, needs: Needs) -> str:
     return ""
 
 
+def able_target(
+    target: Target, fallbacks: Sequence[str], upstreams: Mapping[str, UpstreamSettings], needs: Needs
+) -> Target:
+    """Return the first of a model and its fallbacks that has what a request needs; the model itself where none has."""
+    listed = [target, *(other for name in fallbacks if (other := qualified(name, upstreams)))]
+    return next((one for one in listed if not lacking(upstreams[one.upstream], needs)), target)
+
+
 def next_targets(
     failure: FailureKind,
     asked: Sequence[Target],

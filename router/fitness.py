@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from registry.entities import Json, Specialist, TaskEnvelope
+from registry.entities import Json, Specialist, TaskEnvelope, Usage
 from registry.prompting import Prompt, chat_messages, fits
 from registry.settings import UpstreamSettings
 from router.chat import JsonObject
+from router.chat_turns import IMAGES, objects, opaque_parts
 from router.envelope import estimate_tokens
 from router.rungs import KINDS
 
 _FOREIGN_FIELDS = ("tools", "functions", "logprobs", "top_logprobs", "logit_bias", "audio", "suffix")
 
 _ANSWER_TOKENS = 1024
-"""Room for an answer of the general base where the client sets no limit."""
+"""Room for an answer where the client sets no limit."""
 
 
 def needs_engine(specialist: Specialist) -> bool:
@@ -55,8 +56,6 @@ def foreign_field(body: JsonObject) -> str:
     count = body.get("n")
     if isinstance(count, int) and count > 1:
         return f"n = {count}"
-    if _kind(body.get("response_format")) == "json_schema":
-        return "response_format json_schema"
     return "modalities other than text" if _speaks(body) else ""
 
 
@@ -69,8 +68,10 @@ def unfit_for_base(body: JsonObject, envelope: TaskEnvelope, upstream: UpstreamS
         upstream: the private upstream that runs the base.
 
     """
-    if envelope.multimodal or _speaks(body):
-        return "the request has more than text"
+    if _speaks(body) or not IMAGES.issuperset(opaque_parts(objects(body.get("messages")))):
+        return "the request has more than text and images, or asks for it"
+    if envelope.multimodal and not upstream.vision:
+        return "the request has more than text, and the upstream is not listed as able to see images"
     if (envelope.has_tools or envelope.in_tool_loop) and not upstream.tools:
         return "the request has tools, and the upstream is not listed as able to call them"
     tokens = envelope.estimated_tokens + estimate_tokens([body.get("tools"), body.get("functions")])
@@ -84,6 +85,12 @@ def client_limit(body: JsonObject) -> int | None:
     """Return the client's own limit on the answer's tokens, None where there is none."""
     limits = [body.get("max_completion_tokens"), body.get("max_tokens")]
     return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)
+
+
+def expected_usage(body: JsonObject, envelope: TaskEnvelope) -> Usage:
+    """Return the tokens that a request may take at most, as far as is known before: its own and those of its answer."""
+    tools = estimate_tokens([body.get("tools"), body.get("functions")])
+    return Usage(envelope.estimated_tokens + tools, client_limit(body) or _ANSWER_TOKENS, "estimate")
 
 
 def _speaks(body: JsonObject) -> bool:

@@ -56,7 +56,7 @@ def _write(deps: Deps) -> None:
 
 def backend_state(deps: Deps) -> str:
     """Say why nobody can answer, `ok` where somebody can."""
-    settings = deps.settings
+    settings = deps.router.rulebook.settings
     if (settings.upstreams and not settings.policy.offline) or settings.local.general_upstream:
         return "ok"
     champions = deps.registry.current().champions

@@ -11,6 +11,7 @@ from starlette.types import Receive, Send
 from registry.errors import LedgerError
 from router.dialects.protocol import Dialect
 from router.exchange import CutStreamError
+from router.heartbeat import Heartbeat, Later
 from router.problems import InvalidRequestError, MediaTypeError, Problem, ProblemType, TooLargeError
 
 MAX_BODY_BYTES = 32 << 20
@@ -23,11 +24,15 @@ _STOPPING = Problem(503, ProblemType.UNAVAILABLE, "the daemon is stopping; ask a
 
 
 class HttpWire:
-    """One HTTP response; `begun` says whether its headers have left. Errors are in the client's dialect."""
+    """One HTTP response; `begun` says whether its headers have left. Errors are in the client's dialect.
 
-    def __init__(self, send: Send, dialect: Dialect) -> None:
+    A stream that is silent for long is pinged, from its first frame until it ends or `hush` is called.
+    """
+
+    def __init__(self, send: Send, dialect: Dialect, later: Later | None = None) -> None:
         self._send = send
         self._dialect = dialect
+        self._heart = Heartbeat(lambda: self._frame(dialect.ping), later)
         self.gone = False
         self.begun = False
 
@@ -51,20 +56,35 @@ class HttpWire:
         self.begun = True
         headers = {**headers, **_STREAM_HEADERS}
         await self._send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
+        self._heart.start()
 
     async def write(self, frame: bytes) -> None:
         """Send one frame at once."""
+        await self._frame(frame)
+        self._heart.heard()
+
+    async def _frame(self, frame: bytes) -> None:
         await self._send({"type": "http.response.body", "body": frame, "more_body": True})
 
-    async def stop(self) -> None:
-        """Say that the daemon stops, in what is still open to be said; a stream is not ended."""
+    async def fail(self, problem: Problem, headers: Mapping[str, str]) -> None:
+        """Say what went wrong, in what is still open to be said; a stream is not ended."""
+        self.hush()
         if self.begun:
-            await self.write(self._dialect.error_frame(_STOPPING))
+            await self.write(self._dialect.error_frame(problem))
         else:
-            await self.refuse(_STOPPING, {})
+            await self.refuse(problem, headers)
+
+    async def stop(self) -> None:
+        """Say that the daemon stops."""
+        await self.fail(_STOPPING, {})
+
+    def hush(self) -> None:
+        """Ping no more."""
+        self._heart.stop()
 
     async def end(self) -> None:
         """Send the terminating chunk."""
+        self.hush()
         await self._send({"type": "http.response.body", "body": b""})
 
 
@@ -87,6 +107,13 @@ async def race(receive: Receive, wire: HttpWire, turn: Coroutine[object, object,
         raise
     finally:
         gone.cancel()
+    try:
+        await _ended(work, wire)
+    finally:
+        wire.hush()
+
+
+async def _ended(work: asyncio.Task[None], wire: HttpWire) -> None:
     if not work.done():
         wire.gone = True
         await _cancelled(work)

@@ -1,7 +1,7 @@
 """Serves a request from a specialist: masked text in, values put back, weak answers held back and handed on.
 
-An answer is streamed as it is decoded only where no confidence threshold has to be met first. A simple rung answers
-at once and without an engine.
+How much of a streamed answer is held back until it is judged, the policy says. A simple rung answers at once and
+without an engine.
 """
 
 from __future__ import annotations
@@ -14,35 +14,28 @@ from dataclasses import dataclass
 
 import orjson
 
-from registry.entities import EvidenceType, Json, Outcome, Specialist, SpecialistKind, Status, Usage
+from registry.entities import EvidenceType, Json, Outcome, Status, Usage
 from registry.errors import ArtifactError, EngineError, ModelBreederError
 from registry.prompting import Prompt
 from router.attempts import Attempt
-from router.chat import JsonObject, completion, delta_chunk
+from router.chat import completion, delta_chunk
 from router.dialects.protocol import Encoder
 from router.engine.protocol import Done, FinishReason, Piece
 from router.engines import EnginePool
 from router.envelope import estimate_tokens
 from router.exchange import CutStreamError
-from router.fitness import client_limit, wants_json_object
+from router.fitness import client_limit
+from router.judging import HELD_HEADER, WEAK_HEADER, flaw_of
+from router.local_answer import LocalAnswer, decoded, restored, stop_texts, stopped, weak_detail, weakness_of
+from router.local_stream import LocalStream, text_chunk
+from router.mending import mending_grammar
 from router.pricing import Prices
 from router.problems import UnservedError, problem_of
 from router.recording import Recorder
 from router.rungs import KINDS
 from router.rungs.shelf import RungShelf
-
-HELD_HEADER = "x-modelbreeder-held"
-WEAK_HEADER = "x-modelbreeder-weak"
-
-
-@dataclass(frozen=True, slots=True)
-class LocalAnswer:
-    """What a specialist said, masked; `finish` in OpenAI's words, `confidence` None where it has none."""
-
-    text: str
-    usage: Usage | None = None
-    confidence: float | None = None
-    finish: str = "stop"
+from router.verifying.finding import Finding, Reply, findings_json
+from router.verifying.holding import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +57,9 @@ class LocalLane:
         """
         await self.recorder.record(attempt.intent)
         try:
-            if attempt.routed.incoming.request.stream and not is_held(attempt):
-                await self._live(attempt)
-                return ""
+            hold = self._hold(attempt)
+            if attempt.routed.incoming.request.stream and hold.tokens is not None:
+                return await self._live(attempt, hold, escalates)
             answer = await (self._look_up(attempt, escalates) if is_simple(attempt) else self._decode(attempt))
             return await self._judge(attempt, answer, escalates)
         except asyncio.CancelledError:
@@ -75,12 +68,20 @@ class LocalLane:
         except (EngineError, ArtifactError) as error:
             return await self._fail(attempt, error, escalates)
 
-    async def _decode(self, attempt: Attempt) -> LocalAnswer:
+    def _hold(self, attempt: Attempt) -> Hold:
+        """Return how much is held back; without a threshold or anything to verify there is nothing to wait for."""
+        if is_simple(attempt):
+            return Hold(None)
+        judge = attempt.routed.rulebook.judge
+        judged = attempt.specialist.threshold > -math.inf or judge.verifies(attempt)
+        return judge.hold if judged else Hold(0)
+
+    async def _decode(self, attempt: Attempt, grammar: str = "") -> LocalAnswer:
         pieces: list[str] = []
-        async with aclosing(self._pieces(attempt)) as answer:
+        async with aclosing(self._pieces(attempt, grammar)) as answer:
             async for item in answer:
                 if isinstance(item, Done):
-                    return _decoded(pieces, item)
+                    return decoded(pieces, item)
                 pieces.append(item.text)
         raise EngineError("the engine ended an answer without saying why; ask again")
 
@@ -91,14 +92,14 @@ class LocalLane:
         attempt.saw_token()
         if math.isinf(answer.confidence) and not escalates:
             raise UnservedError(f"{specialist.name} does not know this task, and no other model may take it; ask anew")
-        text = _stopped(answer.text, stop_texts(body))
+        text = stopped(answer.text, stop_texts(body))
         usage = Usage(attempt.routed.envelope.estimated_tokens, estimate_tokens(text), "estimate")
         return LocalAnswer(text, usage, None if math.isinf(answer.confidence) else answer.confidence)
 
-    async def _pieces(self, attempt: Attempt) -> AsyncGenerator[Piece | Done, None]:
+    async def _pieces(self, attempt: Attempt, grammar: str = "") -> AsyncGenerator[Piece | Done, None]:
         prompt, specialist, body = _prompt(attempt), attempt.specialist, attempt.routed.chat
         limit = min(specialist.max_tokens, client_limit(body) or specialist.max_tokens)
-        async with aclosing(self.engines.answer(specialist, prompt, limit, stop_texts(body))) as answer:
+        async with aclosing(self.engines.answer(specialist, prompt, limit, stop_texts(body), grammar)) as answer:
             async for item in answer:
                 attempt.saw_token()
                 if isinstance(item, Done) and item.finish_reason in (FinishReason.ERROR, FinishReason.CANCELLED):
@@ -107,24 +108,37 @@ class LocalLane:
 
     async def _judge(self, attempt: Attempt, answer: LocalAnswer, escalates: bool) -> str:
         """Give a held answer, or hand a weak one on."""
-        specialist = attempt.specialist
-        weakness = weakness_of(answer, specialist, attempt.routed.chat)
-        if weakness:
-            note = self.recorder.note(attempt.id, EvidenceType.WEAK_ANSWER, _detail(answer, specialist, weakness))
-            attempt.notes = (*attempt.notes, note)
+        weakness = weakness_of(answer, attempt.specialist, attempt.routed.chat)
+        findings: tuple[Finding, ...] = ()
+        if not weakness:
+            answer, findings = await self._verified(attempt, answer)
+            weakness = flaw_of(findings)
         hands_on = bool(weakness) and escalates
-        status = Status.ESCALATED if hands_on else Status.OK
-        await self._end(attempt, status, answer, verification=_verification(attempt, answer))
+        await self._end(attempt, Status.ESCALATED if hands_on else Status.OK, answer, weakness, findings)
         if hands_on:
             return weakness
         await self._give(attempt, answer, weakness)
         return ""
 
+    async def _verified(self, attempt: Attempt, answer: LocalAnswer) -> tuple[LocalAnswer, tuple[Finding, ...]]:
+        """Verify an answer; one of the wrong form is decoded once more, under the grammar of the form asked for."""
+        findings = await self._findings(attempt, answer)
+        grammar = "" if is_simple(attempt) else mending_grammar(attempt.routed.chat, findings)
+        if not grammar:
+            return answer, findings
+        mended = await self._decode(attempt, grammar)
+        if weakness_of(mended, attempt.specialist, attempt.routed.chat):
+            return answer, findings
+        return mended, (*findings[:-1], *await self._findings(attempt, mended))
+
+    async def _findings(self, attempt: Attempt, answer: LocalAnswer) -> tuple[Finding, ...]:
+        return await attempt.routed.rulebook.judge.findings(attempt, Reply(restored(attempt, answer.text)))
+
     async def _give(self, attempt: Attempt, answer: LocalAnswer, weakness: str) -> None:
         incoming, wire = attempt.routed.incoming, attempt.wire
         request, dialect = incoming.request, incoming.dialect
         usage = answer.usage or Usage(0, 0, "tokenizer")
-        text = str(attempt.routed.redaction.masker.restore_json(answer.text))
+        text = restored(attempt, answer.text)
         headers = {**attempt.headers, HELD_HEADER: "answer", **({WEAK_HEADER: weakness} if weakness else {})}
         if not request.stream:
             at, finish = attempt.intent.at_utc, answer.finish
@@ -133,39 +147,45 @@ class LocalLane:
             return
         await wire.begin(headers)
         encoder = dialect.encoder(attempt.facts, request)
-        await wire.write(encoder.feed(_text_chunk(text, first=True)))
+        await wire.write(encoder.feed(text_chunk(text, first=True)))
         await self._finish(attempt, encoder, answer)
 
-    async def _live(self, attempt: Attempt) -> None:
-        """Stream an answer as it is decoded."""
+    async def _live(self, attempt: Attempt, hold: Hold, escalates: bool) -> str:
+        """Stream an answer as it is decoded, once as much of it as the policy holds back has been judged."""
         incoming = attempt.routed.incoming
-        encoder = incoming.dialect.encoder(attempt.facts, incoming.request)
-        said: list[str] = []
+        said = LocalStream(attempt, hold, incoming.dialect.encoder(attempt.facts, incoming.request))
         try:
-            done = await self._speak(attempt, encoder, said)
+            done = await self._speak(said, escalates)
         except (EngineError, ArtifactError) as error:
-            if not said:
+            if not said.begun:
                 raise
             await attempt.wire.write(incoming.dialect.error_frame(problem_of(error)))
-            await self._end(attempt, Status.TRUNCATED, LocalAnswer("".join(said)), error=str(error))
+            await self._end(attempt, Status.TRUNCATED, LocalAnswer("".join(said.pieces)), error=str(error))
             raise CutStreamError(str(error)) from error
-        answer = _decoded(said, done)
-        await self._end(attempt, Status.OK, answer)
-        await self._finish(attempt, encoder, answer)
+        if done is None:
+            await self._end(attempt, Status.ESCALATED, said.answer, said.weakness)
+            return said.weakness
+        answer = decoded(said.pieces, done)
+        if not said.begun:
+            return await self._judge(attempt, answer, escalates)
+        findings = await self._findings(attempt, answer)
+        weakness = weakness_of(answer, attempt.specialist, attempt.routed.chat) or flaw_of(findings)
+        await self._end(attempt, Status.OK, answer, weakness, findings)
+        await self._finish(attempt, said.encoder, answer)
+        return ""
 
-    async def _speak(self, attempt: Attempt, encoder: Encoder, said: list[str]) -> Done:
-        """Write pieces as they come, and keep them in `said`."""
-        restorer = attempt.routed.redaction.masker.restorer()
-        async with aclosing(self._pieces(attempt)) as answer:
+    async def _speak(self, said: LocalStream, escalates: bool) -> Done | None:
+        """Write pieces as they come; None where the beginning is weak and another model may answer."""
+        async with aclosing(self._pieces(said.attempt)) as answer:
             async for item in answer:
-                if not said:
-                    await attempt.wire.begin(attempt.headers)
-                text = restorer.flush() if isinstance(item, Done) else restorer.feed(item.text)
-                if text or not said:
-                    await attempt.wire.write(encoder.feed(_text_chunk(text, first=not said)))
                 if isinstance(item, Done):
+                    await said.finish()
                     return item
-                said.append(item.text)
+                await said.feed(item)
+                if said.weakness and escalates:
+                    return None
+                if said.weakness:
+                    await said.release()
         raise EngineError("the engine ended an answer without saying why; ask again")
 
     @staticmethod
@@ -196,11 +216,14 @@ class LocalLane:
         attempt: Attempt,
         status: Status,
         answer: LocalAnswer,
-        *,
-        verification: Json = None,
+        weakness: str = "",
+        findings: Sequence[Finding] = (),
         error: str | None = None,
     ) -> None:
-        outcome = self._outcome(attempt, status, answer, verification, error)
+        if weakness:
+            note = self.recorder.note(attempt.id, EvidenceType.WEAK_ANSWER, weak_detail(answer, attempt, weakness))
+            attempt.notes = (*attempt.notes, note)
+        outcome = self._outcome(attempt, status, answer, findings_json(findings) if findings else None, error)
         await self.recorder.record(outcome, *attempt.notes)
 
     def _outcome(
@@ -230,72 +253,7 @@ def is_simple(attempt: Attempt) -> bool:
     return attempt.specialist.kind in KINDS
 
 
-def is_held(attempt: Attempt) -> bool:
-    """Say whether an answer is held back until it is whole and judged."""
-    if is_simple(attempt):
-        return True
-    return attempt.specialist.threshold > -math.inf or wants_json_object(attempt.routed.chat)
-
-
-def weakness_of(answer: LocalAnswer, specialist: Specialist, body: JsonObject) -> str:
-    """Say why an answer is weak, empty where it is not: there is none, or it is cut off, unsure, or not as asked."""
-    if not answer.text.strip():
-        return "no task like this was seen before" if specialist.kind is SpecialistKind.TABLE else "the answer is empty"
-    limit = client_limit(body)
-    if answer.finish == "length" and (limit is None or limit > specialist.max_tokens):
-        return f"the answer ran into the specialist's limit of {specialist.max_tokens} tokens"
-    confidence = answer.confidence
-    if confidence is None or confidence < specialist.threshold:
-        shown = "none" if confidence is None else f"{confidence:.3f}"
-        return f"confidence {shown} is below the threshold {specialist.threshold:.3f}"
-    return "" if not wants_json_object(body) or _is_object(answer.text) else "the answer is no JSON object"
-
-
-def _text_chunk(text: str, *, first: bool) -> JsonObject:
-    """Return a chunk of answer text; the first one names the role."""
-    role: JsonObject = {"role": "assistant"} if first else {}
-    return delta_chunk({**role, "content": text})
-
-
-def _decoded(pieces: Sequence[str], done: Done) -> LocalAnswer:
-    """Return what an engine decoded, with token counts by its own tokenizer and the mean log-probability."""
-    return LocalAnswer(
-        text="".join(pieces),
-        usage=Usage(done.prompt_tokens, done.completion_tokens, "tokenizer"),
-        confidence=None if math.isnan(done.mean_logprob) else done.mean_logprob,
-        finish="length" if done.finish_reason is FinishReason.LENGTH else "stop",
-    )
-
-
 def _prompt(attempt: Attempt) -> Prompt:
     if attempt.routed.prompt is None:
         raise EngineError("a specialist was asked something other than one turn of text")
     return attempt.routed.prompt
-
-
-def _stopped(text: str, stops: Sequence[str]) -> str:
-    """Return the text up to the first of the texts at which it is to end."""
-    return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
-
-
-def stop_texts(body: JsonObject) -> tuple[str, ...]:
-    """Return the texts at which the client wants the answer to end."""
-    stop = body.get("stop")
-    texts = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
-    return tuple(text for text in texts if isinstance(text, str) and text)
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        return False
-
-
-def _verification(attempt: Attempt, answer: LocalAnswer) -> Json:
-    return {"json_object": _is_object(answer.text)} if wants_json_object(attempt.routed.chat) else None
-
-
-def _detail(answer: LocalAnswer, specialist: Specialist, weakness: str) -> Json:
-    threshold = specialist.threshold if math.isfinite(specialist.threshold) else None
-    return {"why": weakness, "specialist": specialist.name, "confidence": answer.confidence, "threshold": threshold}

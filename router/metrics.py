@@ -5,7 +5,7 @@ A registry belongs to one process and is made where its parts are; memory follow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -16,6 +16,7 @@ from typing_extensions import override
 from registry.entities import EvidenceType, Lane, Outcome, Status
 from registry.settings import EMBEDDED, Settings
 from router.admission import InFlight
+from router.budgets import Budget
 from router.retrying import AttemptNote
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -98,6 +99,21 @@ class Metrics:
         about = "Times that a local engine died."
         self.registry.register(_Reading(CounterMetricFamily, "engine_deaths", about, deaths))
 
+    def watch_policy(
+        self, reloads: Callable[[], int], failures: Callable[[], int], refused: Callable[[], bool]
+    ) -> None:
+        """Show how often a changed policy was put in force or refused, and whether the file is refused now."""
+        for family, name, about, read in (
+            (CounterMetricFamily, "policy_reloads", "Times that a policy was put in force anew.", reloads),
+            (CounterMetricFamily, "policy_reload_failures", "Times that a changed file could not be used.", failures),
+            (GaugeMetricFamily, "policy_file_refused", "1 while an older policy than the file's is in force.", refused),
+        ):
+            self.registry.register(_Reading(family, name, about, read))
+
+    def watch_budgets(self, today: Callable[[], Sequence[Budget]], warnings: Mapping[str, int]) -> None:
+        """Show the budget of the day, and how often the log was warned of a budget's end."""
+        self.registry.register(_Budgets(today, warnings))
+
     def _read_when_asked(self, in_flight: InFlight) -> None:
         ProcessCollector(registry=self.registry)
         for family, name, about, read in (
@@ -152,6 +168,30 @@ class _Reading(Collector):
     @override
     def collect(self) -> Iterator[Metric]:
         yield self._family(self._name, self._about, value=self._read())
+
+
+class _Budgets(Collector):
+    """Money that is read off its owner each time that Prometheus asks; without a budget there is none to show."""
+
+    def __init__(self, today: Callable[[], Sequence[Budget]], warnings: Mapping[str, int]) -> None:
+        self._today = today
+        self._warnings = warnings
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        about = "US dollars of today's budget: its limit, what is spent, what is set aside for calls under way."
+        money = GaugeMetricFamily("modelbreeder_budget_usd", about, labels=("budget", "amount"))
+        unknown = "Calls of today whose cost nobody knows, and which no budget counts."
+        unpriced = GaugeMetricFamily("modelbreeder_budget_unpriced_calls", unknown, labels=("budget",))
+        for budget in self._today():
+            money.add_metric((budget.kind, "limit"), budget.limit_usd)
+            money.add_metric((budget.kind, "spent"), budget.spent_usd)
+            money.add_metric((budget.kind, "reserved"), budget.reserved_usd)
+            unpriced.add_metric((budget.kind,), budget.unpriced_calls)
+        warned = CounterMetricFamily("modelbreeder_budget_warnings", "Warnings in the log.", labels=("budget",))
+        for kind in ("day", "client", "session"):
+            warned.add_metric((kind,), self._warnings.get(kind, 0))
+        yield from (money, unpriced, warned)
 
 
 def _configured_models(settings: Settings) -> frozenset[str]:

@@ -36,6 +36,8 @@ class Place:
     lane: Lane | None = None
     workflow: str | None = None
     specialist: str | None = None
+    leaves_choice: bool = False
+    """Whether it names no cloud model at all, and so leaves it to the router."""
 
 
 def read_place(
@@ -55,11 +57,12 @@ def read_place(
     """
     default = qualified(cloud, upstreams) if cloud else None
     if model in _PLACES:
-        return Place(default, _PLACES[model])
+        return Place(default, _PLACES[model], leaves_choice=model != "cloud")
     if model.startswith("workflow:"):
-        return Place(default, Lane.LOCAL_FAST, workflow=_workflow_name(model))
+        return Place(default, Lane.LOCAL_FAST, workflow=_workflow_name(model), leaves_choice=True)
     if _SPECIALIST.fullmatch(model) and is_specialist(model):
-        return Place(default, Lane.LOCAL_FAST, workflow=model.split("@", maxsplit=1)[0], specialist=model)
+        workflow = model.split("@", maxsplit=1)[0]
+        return Place(default, Lane.LOCAL_FAST, workflow=workflow, specialist=model, leaves_choice=True)
     target = qualified(model, upstreams)
     if target is not None:
         private = is_private(upstreams[target.upstream], target.model)

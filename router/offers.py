@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from registry.entities import Evaluation, Specialist, TaskEnvelope, Verdict
+from registry.entities import Evaluation, Lane, Specialist, TaskEnvelope, Verdict
 from registry.settings import PUBLIC, Choice, PolicySettings
 from router.naming import Target
+
+
+OPAQUE = (
+    "the request has images, files or sound, which cannot be searched for secrets;"
+    ' policy.images = "allow" lets them go to a cloud'
+)
+"""Why such a request stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,8 @@ class CloudOffer:
     """Median time of its latest whole answers, None where too few are known."""
     surface: str = "openai.chat"
     """The dialect in which its upstream is asked."""
+    unfit: str = ""
+    """Why it cannot take this request, empty where it can as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,10 @@ class PolicyInput:
     local: LocalOffer | None = None
     cloud: CloudOffer | None = None
     base: BaseOffer | None = None
+    budget: str = ""
+    """Why no money is left for the cloud model, empty where some is."""
+    kept: Lane | None = None
+    """The lane of the tool loop that the task goes on with, None where it is none or not remembered."""
 
     @property
     def local_only(self) -> bool:
@@ -71,7 +84,17 @@ class PolicyInput:
             return "policy.offline is set"
         if not self.envelope.allows_escalation:
             return "the client allows no escalation"
-        return "" if self.cloud else "no cloud is configured for this model; set policy.cloud"
+        if self.budget:
+            return self.budget
+        if self.cloud is None:
+            return "no cloud is configured for this model; set policy.cloud"
+        return OPAQUE if self.keeps_opaque else self.cloud.unfit
+
+    @property
+    def keeps_opaque(self) -> bool:
+        """Whether the task has something that cannot be masked, and that policy therefore keeps from a cloud."""
+        private = self.cloud is not None and self.cloud.private
+        return self.envelope.multimodal and self.settings.images == "refuse" and not private
 
     @property
     def cloud_name(self) -> str | None:

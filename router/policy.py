@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
 from registry.entities import Candidate, Lane, RouteDecision
 from registry.settings import EMBEDDED, PolicySettings
 from router.conditions import compile_rule
-from router.offers import BaseOffer, CloudOffer, LocalOffer, PolicyInput, choose
+from router.offers import OPAQUE, BaseOffer, CloudOffer, LocalOffer, PolicyInput, choose
 
 NOBODY = "none"
 HUMAN_REVIEW = "human_review"
@@ -112,6 +112,8 @@ def _stay(given: PolicyInput, lane: Lane, reason: str) -> Ruling:
     """Serve on the user's own machines or not at all; an expired evaluation is better than no answer."""
     if given.cloud and given.cloud.private and given.envelope.requested_lane is Lane.LOCAL_PRIVATE:
         target = given.cloud.target
+        if given.cloud.unfit:
+            return Ruling(Lane.NO_OP, f"{reason}, and {given.cloud.unfit}", fallback=HUMAN_REVIEW)
         return Ruling(Lane.LOCAL_PRIVATE, reason, target.upstream, target.name, HUMAN_REVIEW)
     why_not = given.why_not_local()
     if not why_not:
@@ -151,11 +153,29 @@ def _take(given: PolicyInput, lane: Lane, reason: str) -> Ruling:
     return _serve_cloud(given, reason, falls_back=False)
 
 
+def _tool_loop(given: PolicyInput) -> Ruling | None:
+    if given.kept is Lane.CLOUD_ESCALATION:
+        return None if given.cloud_barred else _serve_cloud(given, "its tool loop is in the cloud, and keeps its lane")
+    if given.kept is None or given.base is None or given.base.unfit:
+        return None
+    return _serve_base(given, Lane.LOCAL_FAST, "its tool loop is local, and keeps its lane", escalates=True)
+
+
 def _user_rule(number: int, settings: PolicySettings) -> Rule:
     rule = settings.rules[number]
     holds = compile_rule(rule)
     reason = f"the user's rule {rule.name!r} takes {rule.lane}"
     return Rule(rule.name, lambda given: _take(given, rule.lane, reason) if holds(given.envelope) else None)
+
+
+def _images(given: PolicyInput) -> Ruling | None:
+    """Keep what cannot be masked on the user's own machines, or refuse it; specialists read text alone."""
+    if not given.keeps_opaque:
+        return None
+    if given.base is None or given.base.unfit:
+        base = f"; the general base cannot serve it: {given.base.unfit}" if given.base else ""
+        return Ruling(Lane.NO_OP, OPAQUE + base, fallback=HUMAN_REVIEW, forbidden=given.cloud is not None)
+    return _serve_base(given, Lane.LOCAL_PRIVATE, f"{OPAQUE}, and the general base sees them", escalates=False)
 
 
 def _external_knowledge(given: PolicyInput) -> Ruling | None:
@@ -211,6 +231,13 @@ def _either_lane(given: PolicyInput) -> Ruling | None:
     return _serve_base(given, Lane.LOCAL_FAST, f"{either}, and {why}", escalates=True)
 
 
+def _budget(given: PolicyInput) -> Ruling | None:
+    if not given.budget or given.cloud_barred != given.budget:
+        return None
+    ruling = _stay(given, Lane.LOCAL_FAST, given.budget)
+    return replace(ruling, forbidden=ruling.lane is Lane.NO_OP)
+
+
 def _escalation(given: PolicyInput) -> Ruling | None:
     return None if given.cloud_barred else _serve_cloud(given, _why_not_here(given))
 
@@ -226,14 +253,21 @@ def _refused(given: PolicyInput) -> Ruling:
     return Ruling(Lane.NO_OP, reason, fallback=HUMAN_REVIEW, forbidden=forbidden)
 
 
-_FIRST_RULES = (Rule("local-only", _local_only), Rule("offline", _offline), Rule("explicit-lane", _explicit_lane))
+_FIRST_RULES = (
+    Rule("local-only", _local_only),
+    Rule("offline", _offline),
+    Rule("explicit-lane", _explicit_lane),
+    Rule("tool-loop", _tool_loop),
+)
 _LAST_RULES = (
+    Rule("images", _images),
     Rule("external-knowledge", _external_knowledge),
     Rule("many-changed-files", _many_changed_files),
     Rule("retried", _retried),
     Rule("champion", _champion),
     Rule("general-local", _general_local),
     Rule("either-lane", _either_lane),
+    Rule("budget", _budget),
     Rule("escalation", _escalation),
     Rule("refused", _refused),
 )

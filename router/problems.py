@@ -34,6 +34,7 @@ class ProblemType(StrEnum):
     """What kind of error a client met."""
 
     INVALID_REQUEST = "invalid_request_error"
+    AUTHENTICATION = "authentication_error"
     NOT_FOUND = "not_found_error"
     POLICY = "policy_error"
     CONFLICT = "conflict_error"
@@ -97,6 +98,10 @@ class ForeignCallerError(RefusedError):
     """A request that a foreign web page or host name brought here."""
 
 
+class UnauthenticatedError(RefusedError):
+    """A request without the token that it needs."""
+
+
 class UnservedError(EngineError):
     """Policy allows a lane for this task, but nothing there can serve it."""
 
@@ -113,6 +118,7 @@ _ANSWERS: Mapping[type[ModelBreederError], tuple[HTTPStatus, ProblemType, str]] 
     RedactionError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.POLICY, "redaction_failed"),
     UnservedError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.UNAVAILABLE, "no_backend"),
     EngineError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.UNAVAILABLE, "local_engine_failed"),
+    UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, ProblemType.AUTHENTICATION, "invalid_api_key"),
     RefusedError: (HTTPStatus.FORBIDDEN, ProblemType.POLICY, "refused_by_policy"),
     NotFoundError: (HTTPStatus.NOT_FOUND, ProblemType.NOT_FOUND, "not_found"),
     ConflictError: (HTTPStatus.CONFLICT, ProblemType.CONFLICT, "conflict"),

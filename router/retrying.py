@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+from registry.entities import Json
 from router.failures import FailureKind
 
 _SENT_AGAIN = frozenset({
@@ -38,6 +39,17 @@ class AttemptNote:
     """Seconds of pause before it."""
     took_s: float
     """Seconds until the status line, or the failure."""
+
+
+def fact(note: AttemptNote) -> Json:
+    """Return it as the ledger holds it."""
+    return {
+        "target": note.target,
+        "failure": None if note.failure is None else note.failure.value,
+        "status": note.status,
+        "paused_s": round(note.paused_s, 3),
+        "took_s": round(note.took_s, 3),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,23 +11,38 @@ from typing import cast
 from registry.entities import Lane, RouteDecision, TaskEnvelope
 from registry.prompting import Prompt, prompt_of
 from registry.settings import Settings, UpstreamSettings, is_private
+from router.asked_again import Ask, AskedAgain, session_of
+from router.budgets import Budgets, Payer
 from router.chat import JsonObject
 from router.dialects.known import dialect_of
 from router.dialects.protocol import Dialect
 from router.envelope import envelope_of
 from router.exchange import Incoming
 from router.failures import FailureKind
-from router.fallbacks import Needs, next_targets
-from router.fitness import client_limit, needs_engine, unfit, unfit_for_base, wants_json, wants_json_object
+from router.fallbacks import Needs, able_target, lacking, next_targets
+from router.fitness import (
+    client_limit,
+    expected_usage,
+    needs_engine,
+    unfit,
+    unfit_for_base,
+    wants_json,
+    wants_json_object,
+)
 from router.hints import Hints
+from router.loops import Loops, keys_of_loop
 from router.matching import match_workflow
+from router.minimum_context import Context
 from router.naming import Place, Target, read_place
 from router.offers import BaseOffer, CloudOffer, LocalOffer, PolicyInput
-from router.policy import Route, Rules, compile_policy, decide, digest_of
+from router.policy import Route, decide
 from router.pricing import Prices
 from router.problems import InvalidRequestError
 from router.recording import Latencies
-from router.redaction.redactor import Redaction, Redactor
+from router.redaction.opaque import put_back
+from router.redaction.redactor import Redaction
+from router.rulebook import Rulebook
+from router.sparing import least_context
 from router.standings import Registry
 
 BY_NAME = "asked for by name"
@@ -48,9 +64,17 @@ class Routed:
     cloud: CloudOffer | None
     """The upstream's model that it is for, or escalates to."""
     route: Route
+    rulebook: Rulebook
+    """What decided; it goes on to decide on this request, whatever is reloaded meanwhile."""
     base: BaseOffer | None = None
     spared: CloudOffer | None = None
     """The cloud model whose work the general base does; None unless it is aimed at the base."""
+    loop: tuple[str, ...] = ()
+    """By what the tool loop that it begins or goes on is remembered; empty where it has no tools."""
+    context: Context | None = None
+    """The request less what its task does not need, where policy sends no more than that to a cloud."""
+    ask: Ask = Ask()
+    """What it asks, as it is known again when it is asked once more."""
 
     @property
     def decision(self) -> RouteDecision:
@@ -78,6 +102,26 @@ class Routed:
         return cast("JsonObject", self.redaction.body)
 
     @property
+    def reduced(self) -> Context | None:
+        """The reduced request, where a cloud is asked with it; the user's own servers get everything."""
+        return self.context if self.cloud is not None and not self.cloud.private else None
+
+    @property
+    def leaving(self) -> JsonObject:
+        """The masked request as it leaves the machine, in its own dialect."""
+        return self.reduced.body if self.reduced else self.masked
+
+    @property
+    def leaving_tokens(self) -> int:
+        """Estimated tokens of the request as it leaves the machine."""
+        return self.reduced.cut.tokens_after if self.reduced else self.envelope.estimated_tokens
+
+    def with_opaque(self, body: JsonObject) -> JsonObject:
+        """Return a masked body with images, files and sound in it, if policy lets those leave; else as it is."""
+        allowed = self.rulebook.policy.images == "allow"
+        return cast("JsonObject", put_back(body, self.redaction.payloads)) if allowed else body
+
+    @property
     def was_masked(self) -> bool:
         """Whether the masked request differs from what came, so that values must be put back."""
         return self.masked != self.incoming.request.body
@@ -88,27 +132,38 @@ class Router:
 
     def __init__(
         self,
-        settings: Settings,
-        redactor: Redactor,
+        rulebook: Rulebook,
         registry: Registry,
         prices: Prices,
         latencies: Latencies,
         engine_missing: str = "",
+        *,
+        budgets: Budgets | None = None,
+        loops: Loops | None = None,
+        asked: AskedAgain | None = None,
     ) -> None:
-        """Compile the policy; `engine_missing` says why no local engine can run, empty where one can."""
-        self._settings = settings
-        self._redactor = redactor
+        """Begin with a rulebook and what is remembered of earlier tasks, which is nothing by default.
+
+        `engine_missing` says why no local engine can run, empty where one can.
+        """
+        self.rulebook = rulebook
+        """What decides on the next request; a reload replaces it."""
+        self.budgets = budgets
+        self.loops = loops or Loops(time.monotonic)
         self._registry = registry
         self._prices = prices
         self._latencies = latencies
+        self._asked = asked or AskedAgain(time.monotonic, b"")
         self._engine_missing = engine_missing
-        self._rules: Rules = compile_policy(settings.policy)
-        self._digest = digest_of(settings.policy)
 
     @property
     def policy_digest(self) -> str:
         """The digest of the policy in force."""
-        return self._digest
+        return self.rulebook.digest
+
+    @property
+    def _settings(self) -> Settings:
+        return self.rulebook.settings
 
     def route(self, incoming: Incoming, interaction_id: str, now: datetime) -> Routed:
         """Decide on one request.
@@ -118,31 +173,44 @@ class Router:
             InvalidRequestError: its hints contradict the place that its model name asks for, or name no data class.
 
         """
-        _check_class(incoming.hints.data_class, self._settings.policy.data_classes)
-        redaction = self._redactor.redact(cast("dict[str, object]", incoming.request.body))
+        rulebook = self.rulebook
+        _check_class(incoming.hints.data_class, rulebook.policy.data_classes)
+        redaction = rulebook.redactor.redact(cast("dict[str, object]", incoming.request.body), sets_aside=True)
         place = self._place(incoming)
         standings = self._registry.current()
-        chat = incoming.dialect.to_chat(cast("JsonObject", redaction.body))
+        masked = cast("JsonObject", redaction.body)
+        chat = incoming.dialect.to_chat(masked)
         prompt = prompt_of(chat.get("messages"))
         named = place.workflow or incoming.hints.workflow
         match = match_workflow(named, prompt, standings.by_fingerprint, standings.alike)
+        ask = self._ask(incoming, chat, redaction.payloads)
         envelope = envelope_of(
             chat,
             incoming.hints,
             place,
             match,
             task_id=interaction_id,
-            minimum_margin=self._settings.policy.minimum_margin,
+            minimum_margin=rulebook.policy.minimum_margin,
             redactions=redaction.counts,
-            customer_types=self._settings.policy.customer_data_types,
+            customer_types=rulebook.policy.customer_data_types,
+            data_class=rulebook.classes.narrowest(incoming.hints.data_class, masked, chat, redaction.counts),
+            opaque=bool(redaction.opaque),
+            asked_before=self._asked.count(ask),
         )
         local = self._local_offer(chat, prompt, place, standings.champions.get(match.workflow or ""))
         spoken = incoming.dialect.surface
-        cloud = self._cloud_offer(place, spoken, now)
+        cloud = self._cloud_offer(place, envelope, spoken, now)
         base = self._base_offer(chat, envelope, place, now)
-        given = PolicyInput(envelope, self._settings.policy, now, local, cloud, base)
-        route = decide(self._rules, given, self._digest)
-        return Routed(incoming, interaction_id, now, redaction, chat, prompt, envelope, local, cloud, route, base)
+        loop = keys_of_loop(chat, envelope, incoming.client.name)
+        kept = self.loops.lane_of(loop) if envelope.in_tool_loop else None
+        budget = self._budget(rulebook.payer(incoming), chat, envelope, cloud, now)
+        given = PolicyInput(envelope, rulebook.policy, now, local, cloud, base, budget, kept)
+        route = decide(rulebook.rules, given, rulebook.digest)
+        routed = Routed(
+            incoming, interaction_id, now, redaction, chat, prompt, envelope, local, cloud, route, rulebook, base
+        )
+        context = least_context(spoken, routed.masked, given, route.decision, place)
+        return replace(routed, context=context, ask=ask, loop=loop)
 
     def fall_back(
         self, routed: Routed, failure: FailureKind, asked: Sequence[Target], rests: Callable[[str], object]
@@ -156,7 +224,7 @@ class Router:
             rests: whether a model, by its qualified name, is at rest.
 
         """
-        envelope, policy, upstreams = routed.envelope, self._settings.policy, self._settings.upstreams
+        envelope, policy, upstreams = routed.envelope, routed.rulebook.policy, self._settings.upstreams
         needs = Needs(
             tokens=envelope.estimated_tokens + (client_limit(routed.chat) or 0),
             tools=envelope.has_tools or envelope.in_tool_loop,
@@ -175,6 +243,15 @@ class Router:
         _check_agreement(place, incoming.hints)
         return place
 
+    def _budget(
+        self, payer: Payer, chat: JsonObject, envelope: TaskEnvelope, cloud: CloudOffer | None, now: datetime
+    ) -> str:
+        """Say which budget bars the cloud model, empty where none does."""
+        if self.budgets is None or cloud is None or cloud.private or not payer.is_limited:
+            return ""
+        estimate = self._prices.cost(cloud.target, expected_usage(chat, envelope), now)
+        return self.budgets.why_barred(payer, estimate, now)
+
     def _is_specialist(self, name: str) -> bool:
         return self._registry.specialist(name) is not None
 
@@ -190,8 +267,22 @@ class Router:
         why_not = missing or unfit(chat, prompt, offer.specialist, context)
         return LocalOffer(offer.specialist, offer.evaluation, offer.by_hand, why_not)
 
-    def _cloud_offer(self, place: Place, spoken: str, now: datetime) -> CloudOffer | None:
-        return None if place.target is None else self._offer(place.target, spoken, now)
+    def answered(self, routed: Routed) -> None:
+        """Note that a request has got its answer: who asks the same again was not content with it."""
+        self._asked.answered(routed.ask)
+
+    def _ask(self, incoming: Incoming, chat: JsonObject, payloads: Sequence[str]) -> Ask:
+        session = session_of(incoming.request.body, incoming.hints.session, incoming.headers)
+        return self._asked.ask_of(chat, incoming.client.name, session, incoming.headers, payloads)
+
+    def _cloud_offer(self, place: Place, envelope: TaskEnvelope, spoken: str, now: datetime) -> CloudOffer | None:
+        if place.target is None:
+            return None
+        upstreams, needs = self._settings.upstreams, Needs(vision=envelope.multimodal)
+        # A model that the client asks for by its whole name is not put off with another.
+        fallbacks = self._settings.policy.fallbacks if place.lane is None else ()
+        able = able_target(place.target, fallbacks, upstreams, needs)
+        return replace(self._offer(able, spoken, now), unfit=lacking(upstreams[able.upstream], needs))
 
     def _offer(self, target: Target, spoken: str, now: datetime) -> CloudOffer:
         upstream = self._settings.upstreams[target.upstream]

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import math
+import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.responses import Response
+from starlette.types import ASGIApp
 from typing_extensions import override
 
+from registry.database import open_database
 from registry.errors import ConfigError, ConflictError
 from registry.home import Home
 from registry.settings import DaemonSettings, Settings
+from registry.tokens import Tokens
 from router.admission import InFlight
 from router.app import make_app
 from router.deps import Deps, Outside, open_deps
 from router.home_lock import held
 from router.notifying import READY, STOPPING, Notifier
+from router.origins import is_loopback
+from router.reloading import Reloader
 from router.tracing import Traced
 
 _log = logging.getLogger("modelbreeder.router")
@@ -125,7 +130,8 @@ def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str
     """Serve until a signal; return the exit code, 0 after SIGTERM and 130 after Ctrl-C.
 
     Raises:
-        ConfigError: the address is not loopback, an upstream is this daemon itself, or a rule cannot be read.
+        ConfigError: the address is not loopback and no token was made, an upstream is this daemon itself, or a rule
+            cannot be read.
         ConflictError: the port is taken, or another daemon serves this home.
 
     """
@@ -133,12 +139,15 @@ def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str
     import uvloop
 
     stop = _Stop()
-    with stop.listening(), bind(settings.daemon) as listener:
+    guarded = not is_loopback(settings.daemon.host) and has_tokens(home, settings)
+    with stop.listening(), bind(settings.daemon, guarded=guarded) as listener:
         daemon = _Daemon(home, settings, outside, listener, say, stop, Notifier(environ))
         _refuse_loops(settings, listener.getsockname()[1])
         with held(home, daemon.url), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             for warning in missing_keys(settings, environ):
                 say(warning)
+            if guarded:
+                say(f"{daemon.url} is not loopback, and tokens travel as they are: put a proxy with TLS before it")
             runner.run(_serve(daemon))
     return _INTERRUPTED_EXIT if stop.signal == signal.SIGINT else 0
 
@@ -150,19 +159,42 @@ async def _serve(daemon: _Daemon) -> None:
         if closed:
             daemon.say(f"{closed} requests that an earlier daemon left open are now recorded as interrupted")
         in_flight = InFlight(limits.max_in_flight, limits.max_waiting, limits.max_wait_s)
+        reloader = Reloader(daemon.home.config_file, deps.router)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _on_hangup(daemon.stop, reloader))
+        app = make_app(deps, in_flight, _watch(deps, in_flight, reloader), lambda: reloader.state)
         server = _Server(
-            _config(deps, in_flight, _watch(deps, in_flight)),
+            _config(app, limits.drain_s),
             lambda: daemon.ready(deps),
             lambda: daemon.notifier.tell(STOPPING),
         )
         daemon.stop.attach(server)
-        async with _kept_alive(daemon.notifier):
+        async with _beside(daemon.notifier.keep_alive()), _beside(reloader.watch()):
             await server.serve(sockets=[daemon.listener])
             await _clean_up(in_flight)
         deps.ledger.retire()
 
 
-def _watch(deps: Deps, in_flight: InFlight) -> Callable[[], Response]:
+def _on_hangup(stop: _Stop, reloader: Reloader) -> Callable[[], None]:
+    """Return what SIGHUP does: have the file read, or end the daemon whose terminal is gone, as it is meant there."""
+    has_terminal = os.isatty(0)
+
+    def hung_up() -> None:
+        if has_terminal and not os.isatty(0):
+            stop(signal.SIGHUP, None)
+        else:
+            reloader.ask()
+
+    return hung_up
+
+
+def has_tokens(home: Home, settings: Settings) -> bool:
+    """Say whether a token was ever made, without which nobody else's machine may ask."""
+    home.prepare()
+    with closing(open_database(settings.ledger.url or home.database_url)) as database:
+        return bool(Tokens(database).all())
+
+
+def _watch(deps: Deps, in_flight: InFlight, reloader: Reloader) -> Callable[[], Response]:
     """Let metrics and log hear of every event that is recorded; return what makes the page of the metrics."""
     # Imported here: prometheus-client brings an HTTP server along.
     from router.metrics import CONTENT_TYPE, Metrics, metrics_body
@@ -172,22 +204,25 @@ def _watch(deps: Deps, in_flight: InFlight) -> Callable[[], Response]:
     deps.turns.recorder.watch(EventWatch(metrics).observe)
     deps.turns.recorder.watch_attempts(metrics.attempted)
     metrics.watch_engines(lambda: deps.turns.local.engines.deaths)
+    metrics.watch_policy(lambda: reloader.reloads, lambda: reloader.failures, lambda: bool(reloader.state.problem))
+    budgets, clock = deps.budgets, deps.outside.clock
+    metrics.watch_budgets(lambda: budgets.today(deps.router.rulebook.policy.budget, clock()), budgets.warnings)
     return lambda: Response(metrics_body(metrics.registry), media_type=CONTENT_TYPE)
 
 
 @asynccontextmanager
-async def _kept_alive(notifier: Notifier) -> AsyncIterator[None]:
-    """Tell systemd's watchdog that the loop turns, also while requests are drained."""
-    telling = asyncio.create_task(notifier.keep_alive())
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do some work as long as requests are served or drained."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
-        telling.cancel()
+        task.cancel()
 
 
-def _config(deps: Deps, in_flight: InFlight, metrics: Callable[[], Response]) -> uvicorn.Config:
+def _config(app: ASGIApp, drain_s: float) -> uvicorn.Config:
     return uvicorn.Config(
-        Traced(make_app(deps, in_flight, metrics)),
+        Traced(app),
         loop="none",
         http="httptools",
         ws="none",
@@ -197,7 +232,7 @@ def _config(deps: Deps, in_flight: InFlight, metrics: Callable[[], Response]) ->
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        timeout_graceful_shutdown=math.ceil(deps.settings.daemon.drain_s),
+        timeout_graceful_shutdown=math.ceil(drain_s),
     )
 
 
@@ -210,22 +245,21 @@ async def _clean_up(in_flight: InFlight) -> None:
         _log.error("%d requests did not end in time; the next start records them as interrupted", in_flight.count)
 
 
-def bind(settings: DaemonSettings) -> socket.socket:
-    """Return a socket that listens on the configured loopback address.
+def bind(settings: DaemonSettings, *, guarded: bool = False) -> socket.socket:
+    """Return a socket that listens on the configured address, which is loopback unless tokens guard it.
 
     Raises:
-        ConfigError: the address is not loopback.
+        ConfigError: the address is no address, or not loopback and nothing guards it.
         ConflictError: the port is taken.
 
     """
     host = "127.0.0.1" if settings.host == "localhost" else settings.host
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError as error:
-        raise ConfigError(f"daemon.host {host!r} is no address; use 127.0.0.1") from error
-    if not address.is_loopback:
-        raise ConfigError(f"daemon.host {host!r} is not loopback; without tokens the daemon listens on 127.0.0.1 only")
-    family = socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
+    if not is_loopback(host) and not guarded:
+        raise ConfigError(
+            f"daemon.host {host!r} is not loopback, where everybody could ask; "
+            "make a token first, with `modelbreeder token add NAME`, or listen on 127.0.0.1"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 
 from registry.entities import (
-    Candidate,
+    EvidenceNote,
     EvidenceType,
     Json,
     Lane,
     Purpose,
     RouteDecision,
-    Specialist,
     SpecialistKind,
     Status,
 )
@@ -21,6 +22,7 @@ from registry.errors import (
     ConfigError,
     EngineError,
     ModelBreederError,
+    NotFoundError,
     RedactionError,
     RefusedError,
     UpstreamError,
@@ -28,24 +30,32 @@ from registry.errors import (
 from registry.ids import Clock, NewId
 from registry.settings import EMBEDDED
 from router.attempts import Attempt, headers_of, intent_of
+from router.base_lane import BaseLane
 from router.cloud_lane import CloudLane
 from router.exchange import CutStreamError, Incoming, TurnError, Wire
 from router.failures import kind_of
+from router.handing_on import (
+    CLOUD_FALLBACK_RULE,
+    LOCAL_FAILED_RULE,
+    WEAK_ANSWER_RULE,
+    escalated,
+    handed_on,
+    sent_nowhere,
+    stand_in,
+)
 from router.local_lane import LocalLane
 from router.masker_memory import MaskerMemory
-from router.naming import Target
 from router.offers import BaseOffer
-from router.policy import HUMAN_REVIEW
-from router.problems import UnservedError
+from router.problems import InvalidRequestError, UnservedError
 from router.recording import Recorder
 from router.routing import Routed, Router
 from router.unreadable import unreadable
 from router.upstream import UpstreamStatusError
 
-WEAK_ANSWER_RULE = "weak-answer"
-LOCAL_FAILED_RULE = "local-failed"
-CLOUD_FAILED_RULE = "cloud-failed"
-CLOUD_FALLBACK_RULE = "cloud-fallback"
+INSPECTION_S = 20.0
+"""Seconds that masking a request and deciding on it may take."""
+_BUG = "the daemon failed on this request; see its log"
+_log = logging.getLogger("modelbreeder.router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ class Turns:
     router: Router
     local: LocalLane
     cloud: CloudLane
+    base: BaseLane
     recorder: Recorder
     memory: MaskerMemory
     purpose: Purpose
@@ -73,7 +84,7 @@ class Turns:
         routed = await self._route(incoming)
         self.memory.remember(routed.interaction_id, routed.redaction.masker)
         aimed = routed.aimed_at_base() if routed.chose_base else routed
-        attempt = self._attempt(aimed, routed.decision, routed.interaction_id, wire)
+        attempt = await self._first_attempt(aimed, wire)
         try:
             if routed.decision.lane is Lane.NO_OP:
                 await self._refuse(attempt)
@@ -87,21 +98,61 @@ class Turns:
             raise
         except ModelBreederError as error:
             raise TurnError(error, attempt.headers) from error
+        except Exception as error:  # the request boundary: a bug must leave no interaction open
+            raise await self._bug(attempt, error) from error
+        self.router.answered(routed)
+
+    async def _bug(self, attempt: Attempt, bug: Exception) -> TurnError:
+        """Log a bug, record how its attempt ended, and return what the client hears."""
+        _log.error("interaction %s failed", attempt.id, exc_info=bug)
+        outcome = attempt.outcome(Status.ERROR, error=f"a bug of the router: {type(bug).__name__}; see its log")
+        # It may have an outcome, which stands, or no intent yet.
+        with suppress(ModelBreederError):
+            try:
+                await self.recorder.record(outcome, *attempt.notes)
+            except NotFoundError:
+                await self.recorder.record(attempt.intent, outcome, *attempt.notes)
+        return TurnError(ModelBreederError(_BUG), attempt.headers)
 
     async def _route(self, incoming: Incoming) -> Routed:
-        interaction_id, now = self.new_id(), self.clock()
+        """Decide on a request; one that cannot be inspected, or not in time, goes nowhere and is recorded so.
+
+        A bug on the way counts as one of the redactor, which fails closed.
+        """
+        interaction_id, now, began_s = self.new_id(), self.clock(), self.monotonic()
+        failed: RedactionError
         try:
-            return self.router.route(incoming, interaction_id, now)
+            routed = self.router.route(incoming, interaction_id, now)
+            took_s = self.monotonic() - began_s
+            if took_s < INSPECTION_S:
+                return routed
+            failed = RedactionError(f"inspecting the request took {took_s:.0f} s, so it goes nowhere; send less")
         except RedactionError as error:
-            facts = {"interaction_id": interaction_id, "policy_digest": self.router.policy_digest}
-            intent, outcome = unreadable(incoming, error, now=now, purpose=self.purpose, **facts)
-            await self.recorder.record(intent, outcome)
-            raise TurnError(error, headers_of(intent)) from error
+            failed = error
+        except ModelBreederError:
+            raise
+        except Exception as bug:  # noqa: BLE001  the request boundary: whatever fails, nothing leaves
+            _log.error("a request could not be routed", exc_info=bug)
+            failed = RedactionError(f"a bug of the router: {type(bug).__name__}; the request goes nowhere, see its log")
+        facts = {"interaction_id": interaction_id, "policy_digest": self.router.policy_digest}
+        intent, outcome = unreadable(incoming, failed, now=now, purpose=self.purpose, **facts)
+        await self.recorder.record(intent, outcome)
+        raise TurnError(failed, headers_of(intent)) from failed
+
+    async def _first_attempt(self, routed: Routed, wire: Wire) -> Attempt:
+        """Return the attempt that policy decided for; one that its model's dialect has no words for ends here."""
+        try:
+            return self._attempt(routed, routed.decision, routed.interaction_id, wire)
+        except InvalidRequestError as error:
+            attempt = self._attempt(routed, sent_nowhere(routed.decision), routed.interaction_id, wire)
+            await self.recorder.record(attempt.intent, attempt.outcome(Status.REFUSED, error=str(error)))
+            raise TurnError(error, attempt.headers) from error
 
     def _attempt(
         self, routed: Routed, decision: RouteDecision, interaction_id: str, wire: Wire, *, parent_id: str | None = None
     ) -> Attempt:
         intent = intent_of(routed, decision, interaction_id, self.clock(), self.purpose, parent_id=parent_id)
+        self.router.loops.took(routed.loop, decision.lane, began=parent_id is None)
         now_s = self.monotonic()
         attempt = Attempt(routed, intent, (), wire, self.monotonic, self.clock, started_s=now_s, arrived_s=now_s)
         if routed.spared is not None:
@@ -124,29 +175,35 @@ class Turns:
         rule = LOCAL_FAILED_RULE if attempt.first_token_s is None else WEAK_ANSWER_RULE
         detail: Json = {"parent": attempt.id, "specialist": attempt.specialist.name, "why": why}
         if escalates or base is None:
-            sent_on = _escalated(decision, attempt.target, rule, why)
+            sent_on = escalated(decision, attempt.target, rule, why)
             child = self._child(attempt, sent_on, EvidenceType.ESCALATION, detail)
+            serving: Awaitable[object] = self.cloud.serve(child)
         else:
-            stays, aimed = _handed_on(decision, base.target, rule, why), attempt.routed.aimed_at_base()
+            stays, aimed = handed_on(decision, base.target, rule, why), attempt.routed.aimed_at_base()
             child = self._child(attempt, stays, EvidenceType.FALLBACK, detail, aimed)
-        await self._serve_child(child, self.cloud.serve(child))
+            serving = self.base.serve(child, escalates=False)
+        await self._serve_child(child, serving)
 
     async def _base_first(self, attempt: Attempt, routed: Routed) -> None:
         """Ask the general base; what it fails to answer goes on to the cloud, where the decision says so."""
         decision, cloud = routed.decision, routed.cloud
+        escalates = cloud is not None and decision.fallback_target == cloud.target.name
+        notes: tuple[EvidenceNote, ...] = ()
         try:
-            await self.cloud.serve(attempt)
+            rule, why = WEAK_ANSWER_RULE, await self.base.serve(attempt, escalates=escalates)
         except (UpstreamError, ConfigError) as error:
-            if cloud is None or decision.fallback_target != cloud.target.name:
+            if not escalates:
                 raise
             # The base saw the real values, and its complaint may quote them.
-            why = attempt.mask_error(str(error))
-            detail: Json = {"parent": attempt.id, "model": decision.selected_model_or_stack, "why": why}
-            sent_on = _escalated(decision, cloud.target, LOCAL_FAILED_RULE, why)
-            child = self._child(attempt, sent_on, EvidenceType.ESCALATION, detail, routed)
-            failure = self.recorder.note(attempt.id, EvidenceType.FALLBACK, {"error": why})
-            child.notes = (failure, *child.notes)
-            await self._serve_child(child, self.cloud.serve(child))
+            rule, why = LOCAL_FAILED_RULE, attempt.mask_error(str(error))
+            notes = (self.recorder.note(attempt.id, EvidenceType.FALLBACK, {"error": why}),)
+        if not why or cloud is None:
+            return
+        detail: Json = {"parent": attempt.id, "model": decision.selected_model_or_stack, "why": why}
+        sent_on = escalated(decision, cloud.target, rule, why)
+        child = self._child(attempt, sent_on, EvidenceType.ESCALATION, detail, routed)
+        child.notes = (*notes, *child.notes)
+        await self._serve_child(child, self.cloud.serve(child))
 
     async def _cloud_first(self, attempt: Attempt) -> None:
         decision = attempt.routed.decision
@@ -162,7 +219,7 @@ class Turns:
                 raise
             why = attempt.mask_error(str(error))
             detail = {"parent": attempt.id, "why": why}
-            child = self._child(attempt, _stand_in(decision, attempt.specialist, why), EvidenceType.FALLBACK, detail)
+            child = self._child(attempt, stand_in(decision, attempt.specialist, why), EvidenceType.FALLBACK, detail)
             try:
                 await self._serve_child(child, self.local.serve(child, escalates=False))
             except TurnError as failed:
@@ -179,8 +236,12 @@ class Turns:
             why, target = attempt.mask_error(str(error)), routed.cloud.target
             asked.append(target)
             detail: Json = {"parent": attempt.id, "model": target.name, "why": why}
-            handed_on = _handed_on(attempt.routed.decision, target, CLOUD_FALLBACK_RULE, why)
-            child = self._child(attempt, handed_on, EvidenceType.FALLBACK, detail, routed)
+            passed_on = handed_on(attempt.routed.decision, target, CLOUD_FALLBACK_RULE, why)
+            try:
+                child = self._child(attempt, passed_on, EvidenceType.FALLBACK, detail, routed)
+            except InvalidRequestError:
+                # What this model's dialect has no words for the next one's may have.
+                continue
             try:
                 await self._serve_child(child, self.cloud.serve(child))
             except TurnError as failed:
@@ -199,6 +260,8 @@ class Turns:
             raise
         except ModelBreederError as error:
             raise TurnError(error, child.headers) from error
+        except Exception as error:  # the request boundary, for a second attempt
+            raise await self._bug(child, error) from error
 
     def _child(
         self,
@@ -228,39 +291,3 @@ def _base_behind_table(routed: Routed) -> BaseOffer | None:
 
 def _is_about_the_request(error: ModelBreederError) -> bool:
     return isinstance(error, UpstreamStatusError) and error.is_about_the_request
-
-
-def _stand_in(decision: RouteDecision, specialist: Specialist, why: str) -> RouteDecision:
-    """Return the decision to let a specialist answer what the cloud failed to."""
-    return replace(
-        decision,
-        lane=Lane.LOCAL_FAST,
-        selected_runtime=EMBEDDED,
-        selected_model_or_stack=specialist.name,
-        rule=CLOUD_FAILED_RULE,
-        local_reason=why,
-        fallback_target=HUMAN_REVIEW,
-    )
-
-
-def _escalated(decision: RouteDecision, target: Target, rule: str, why: str) -> RouteDecision:
-    """Return the decision to let a cloud model answer what its first choice did not."""
-    sent_on = _handed_on(decision, target, rule, why)
-    return replace(sent_on, lane=Lane.CLOUD_ESCALATION, redaction_required=True, evidence_required=True)
-
-
-def _handed_on(decision: RouteDecision, target: Target, rule: str, why: str) -> RouteDecision:
-    """Return the decision to let an upstream's model answer, in the same lane, what its first choice did not."""
-    return replace(
-        decision,
-        selected_runtime=target.upstream,
-        selected_model_or_stack=target.name,
-        rule=rule,
-        local_reason=why,
-        fallback_target=HUMAN_REVIEW,
-        candidates=tuple(_judged(candidate, target, why) for candidate in decision.candidates),
-    )
-
-
-def _judged(candidate: Candidate, target: Target, why: str) -> Candidate:
-    return replace(candidate, why_not="" if candidate.model == target.name else candidate.why_not or why)

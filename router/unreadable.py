@@ -43,5 +43,15 @@ def unreadable(
         policy_digest=policy_digest,
         route_created_at_utc=now,
     )
-    intent = Intent(interaction_id, now, purpose, envelope, decision, request_received=None, request_sent=None)
+    intent = Intent(
+        interaction_id,
+        now,
+        purpose,
+        envelope,
+        decision,
+        request_received=None,
+        request_sent=None,
+        client=incoming.client.name,
+        surface=incoming.dialect.surface,
+    )
     return intent, Outcome(interaction_id, now, Status.REFUSED, NOBODY, NOBODY, response=None, error=str(error))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from registry.entities import EvidenceType, Feedback, FeedbackVerdict
 from registry.ids import Clock
+from registry.tokens import LOCAL_CLIENT
 from router.masker_memory import MaskerMemory
 from router.problems import InvalidRequestError
 from router.recording import Recorder
@@ -51,12 +52,13 @@ class Verdicts:
     """Records what people say about answers."""
 
     recorder: Recorder
-    redactor: Redactor
+    redactor: Callable[[], Redactor]
+    """Gives the redactor of this moment."""
     memory: MaskerMemory
     clock: Clock
 
-    async def give(self, body: FeedbackBody) -> Feedback:
-        """Record a verdict durably and return it as kept, masked.
+    async def give(self, body: FeedbackBody, client: str = LOCAL_CLIENT) -> Feedback:
+        """Record a client's verdict durably and return it as kept, masked.
 
         Raises:
             NotFoundError: the ledger has no such interaction.
@@ -72,6 +74,7 @@ class Verdicts:
             corrected=None if body.corrected is None else mask(body.corrected),
             score=body.score,
             comment=None if body.comment is None else mask(body.comment),
+            client=client,
         )
         bad = body.verdict is not FeedbackVerdict.ACCEPTED
         note = self.recorder.note(body.interaction, EvidenceType.REJECTED, {"verdict": body.verdict.value})
@@ -82,5 +85,5 @@ class Verdicts:
         """Return how to mask: with the request's own placeholders, or alone where they are forgotten."""
         known = self.memory.recall(interaction_id)
         if known is None:
-            return lambda text: str(self.redactor.redact({"text": text}).body["text"])
+            return lambda text: str(self.redactor().redact({"text": text}).body["text"])
         return lambda text: str(known.mask_json(text))

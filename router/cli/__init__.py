@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from router.cli import asking, judging, ledger, masking, serving
+from router.cli import asking, beginning, judging, ledger, masking, policy, serving, specifying, tokens
 from router.cli.frame import new_app, run
 
 __all__ = ["add_commands", "main"]
@@ -15,9 +15,11 @@ __all__ = ["add_commands", "main"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add the router's commands to an app."""
-    for module in (serving, asking, masking, judging):
+    for module in (beginning, serving, asking, masking, judging, specifying):
         module.register(app)
     app.add_typer(ledger.app, name="ledger")
+    app.add_typer(policy.app, name="policy")
+    app.add_typer(tokens.app, name="token")
 
 
 def main() -> None:

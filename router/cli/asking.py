@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry.home import Home
-from router.cli.frame import JsonOption, home_of, read_text, say, say_json, say_table, settings_of, short
+from router.cli.decisions import COLUMNS, candidate_rows, facts
+from router.cli.frame import JsonOption, home_of, read_text, say, say_json, say_table, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry.errors import ModelBreederError
     from registry.settings import Settings
+    from router.chat import JsonObject
     from router.deps import Deps
     from router.dialects.protocol import Request
     from router.exchange import Incoming
-    from router.routing import Routed
 
 WorkflowOption = Annotated[str | None, typer.Option(help="The workflow that the task belongs to.")]
 LaneOption = Annotated[str | None, typer.Option(help="The lane to take: local, cloud, or a lane's full name.")]
@@ -37,19 +38,22 @@ def explain(
     source: Annotated[str, typer.Argument(metavar="TEXT|FILE", help="A text, or a file with a text or a request.")],
     workflow: WorkflowOption = None,
     lane: LaneOption = None,
+    surface: Annotated[
+        str | None, typer.Option(help="What the request is, where it is no chat: as in anthropic.messages.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show where a request would go and why, without sending it."""
-    from router.explaining import explanation
-
+    """Say in one sentence where a request would go and why, and show all candidates, without sending it."""
     home = home_of(context)
     text = read_text(source) if source == "-" or _is_file(source) else source
-    incoming = incoming_of(text, workflow, lane)
-    routed = asyncio.run(_route(home, settings_of(home), incoming))
+    told = asyncio.run(_explain(home, settings_of(home), incoming_of(text, workflow, lane, surface)))
     if as_json:
-        say_json(explanation(routed))
-    else:
-        _show(routed)
+        say_json(told)
+        return
+    say(str(told["sentence"]))
+    for name, fact in facts(told):
+        say(f"{name:9} {fact}")
+    say_table(COLUMNS, candidate_rows(told))
 
 
 def run_request(
@@ -73,16 +77,17 @@ def run_request(
         raise error
 
 
-def incoming_of(text: str, workflow: str | None, lane: str | None) -> Incoming:
-    """Return a request: a chat request where the text is one, else a single turn of it; never streamed."""
+def incoming_of(text: str, workflow: str | None, lane: str | None, surface: str | None = None) -> Incoming:
+    """Return a request: of the named surface, else a chat request where it is one, else a turn of text."""
     from router.dialects.chat import Chat
     from router.exchange import Incoming
+    from router.explaining import read_question
     from router.hints import parse_hints
 
     hints = {"x-modelbreeder-workflow": workflow, "x-modelbreeder-lane": lane}
     headers = {name: value for name, value in hints.items() if value is not None}
-    request = _request(text)
-    return Incoming(Chat(), request, parse_hints(headers.items(), request.body.get("metadata")), headers)
+    dialect, request = (Chat(), _request(text)) if surface is None else read_question(text.encode(), surface)
+    return Incoming(dialect, request, parse_hints(headers.items(), request.body.get("metadata")), headers)
 
 
 def _request(text: str) -> Request:
@@ -113,11 +118,12 @@ def _is_file(source: str) -> bool:
         return False
 
 
-async def _route(home: Home, settings: Settings, incoming: Incoming) -> Routed:
+async def _explain(home: Home, settings: Settings, incoming: Incoming) -> JsonObject:
     from router.deps import open_deps, real_outside
+    from router.explaining import explain
 
     async with open_deps(home, settings, real_outside(settings, os.environ)) as deps:
-        return deps.router.route(incoming, deps.outside.new_id(), deps.outside.clock())
+        return explain(deps.router, incoming, deps.outside.new_id(), deps.outside.clock())
 
 
 async def _answer(
@@ -141,20 +147,3 @@ def _export(deps: Deps, home: Home, headers: Mapping[str, str]) -> Path:
     from router.records import export_record
 
     return export_record(deps.ledger, headers["x-modelbreeder-interaction"], home.runs)
-
-
-def _show(routed: Routed) -> None:
-    decision = routed.decision
-    masked = ", ".join(f"{count} {kind}" for kind, count in routed.redaction.counts.items()) or "nothing"
-    say(f"lane      {decision.lane}")
-    say(f"model     {decision.selected_model_or_stack}")
-    say(f"rule      {decision.rule}")
-    say(f"reason    {decision.local_reason}")
-    say(f"fallback  {decision.fallback_target or '-'}")
-    say(f"workflow  {routed.envelope.workflow or '-'}")
-    say(f"masked    {masked}")
-    rows = [
-        (one.model, one.lane.value, short(one.margin), short(one.coverage), one.why_not or "chosen")
-        for one in decision.candidates
-    ]
-    say_table(("candidate", "lane", "margin", "coverage", "why not"), rows)

@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from registry.entities import Usage
 from registry.errors import UpstreamError
-from router.chat import DONE_FRAME, JsonObject, data_frame, outgoing_body, parse_object, usage_object
-from router.dialects.deltas import DeltaRestorer, read_event
+from router.chat import DONE_FRAME, PING_COMMENT, JsonObject, data_frame, outgoing_body, parse_object, usage_object
+from router.dialects.deltas import DeltaRestorer, finishes, read_event
 from router.dialects.protocol import AnswerFacts, Decoder, Dialect, Encoder, Passage, Request
 from router.fitness import wants_json
 from router.hints import without_hints
@@ -26,6 +26,7 @@ class Chat(Dialect):
 
     surface = "openai.chat"
     path = "/chat/completions"
+    ping = PING_COMMENT
 
     @override
     def read(self, raw: bytes) -> Request:
@@ -53,8 +54,8 @@ class Chat(Dialect):
 
     @override
     def from_chat(self, body: JsonObject) -> JsonObject:
-        """Return the request as it is."""
-        return body
+        """Return the request less the search that another dialect offers a model: most servers refuse it here."""
+        return {name: value for name, value in body.items() if name != "web_search_options"}
 
     @override
     def outgoing(self, body: JsonObject, model: str) -> JsonObject:
@@ -132,23 +133,31 @@ class ChatDecoder:
 
 
 class ChatEncoder(Encoder):
-    """Writes chunks as the frames of one stream, under one id and the model's name that the client knows."""
+    """Writes chunks as the frames of one stream, under one id and the model's name that the client knows.
+
+    A finish_reason waits for `finish`, as `ChatPassage` has it.
+    """
 
     def __init__(self, facts: AnswerFacts, *, wants_usage: bool) -> None:
         self._facts = facts
         self._wants_usage = wants_usage
+        self._ending = b""
 
     @override
     def feed(self, chunk: JsonObject) -> bytes:
-        """Return the frame of a chunk; the usage chunk waits for `finish`."""
+        """Return the frame of a chunk; what ends a choice, and the usage chunk, wait for `finish`."""
         choices = chunk.get("choices")
-        return self._frame(choices) if choices else b""
+        shown = self._frame(choices) if choices else b""
+        if finishes(chunk):
+            self._ending += shown
+            return b""
+        return shown
 
     @override
     def finish(self, usage: Usage | None) -> bytes:
-        """Return the usage chunk, where it was asked for, and [DONE]."""
+        """Return what ends the choices, the usage chunk where it was asked for, and [DONE]."""
         counted = self._frame([], usage_object(usage)) if self._wants_usage and usage else b""
-        return counted + DONE_FRAME
+        return self._ending + counted + DONE_FRAME
 
     def _frame(self, choices: object, usage: JsonObject | None = None) -> bytes:
         facts = self._facts
@@ -163,27 +172,37 @@ class ChatEncoder(Encoder):
 
 
 class ChatPassage:
-    """A stream from data of events to frames; bytes pass unchanged wherever nothing in them was masked."""
+    """A stream from data of events to frames; bytes pass unchanged wherever nothing in them was masked.
+
+    A finish_reason and what follows it wait for the end mark: a client may take it for the end of a whole answer.
+    """
 
     def __init__(self, masker: Masker | None, *, wants_usage: bool, json_text: bool) -> None:
         """Take the masker of the request, None where nothing needs to be put back."""
         self.ended = False
         self._wants_usage = wants_usage
         self._deltas = DeltaRestorer(masker, json_text=json_text) if masker else None
+        self._ending = b""
 
     def forward(self, data: bytes) -> tuple[bytes, list[JsonObject]]:
-        """Return the frame of one event, empty where the client gets none, and its chunk."""
+        """Return the frame of one event, empty where the client gets none yet, and its chunk."""
         if data.strip() == _END:
             self.ended = True
             return b"", []
         chunk = read_event(data)
-        if not self._wants_usage and chunk.get("usage") and not chunk.get("choices"):
+        shown = self._shown(data, chunk)
+        if finishes(chunk) or (self._ending and not chunk.get("choices")):
+            self._ending += shown
             return b"", [chunk]
+        return shown, [chunk]
+
+    def _shown(self, data: bytes, chunk: JsonObject) -> bytes:
+        if not self._wants_usage and chunk.get("usage") and not chunk.get("choices"):
+            return b""
         if self._deltas is not None:
-            restored = self._deltas.restore(read_event(data))
-            return b"".join(data_frame(orjson.dumps(one)) for one in restored), [chunk]
-        return data_frame(data.replace(b"\n", b"\ndata: ")), [chunk]
+            return b"".join(data_frame(orjson.dumps(one)) for one in self._deltas.restore(read_event(data)))
+        return data_frame(data.replace(b"\n", b"\ndata: "))
 
     def finish(self) -> bytes:
-        """Return [DONE]."""
-        return DONE_FRAME
+        """Return what has waited for the end, and [DONE]."""
+        return self._ending + DONE_FRAME

@@ -14,7 +14,7 @@ from registry.entities import Json, Usage
 from registry.errors import UpstreamError
 from router.chat import DONE_FRAME, JsonObject, data_frame, outgoing_body, parse_object, usage_object
 from router.dialects.chat import Chat, ChatDecoder
-from router.dialects.deltas import read_event
+from router.dialects.deltas import finishes, read_event
 from router.dialects.protocol import AnswerFacts, Decoder, Encoder, Passage, Request
 from router.hints import without_hints
 from router.problems import InvalidRequestError
@@ -140,6 +140,7 @@ class _TextEncoder(Encoder):
     def __init__(self, facts: AnswerFacts, *, wants_usage: bool) -> None:
         self._facts = facts
         self._wants_usage = wants_usage
+        self._ending = b""
 
     @override
     def feed(self, chunk: JsonObject) -> bytes:
@@ -152,12 +153,16 @@ class _TextEncoder(Encoder):
                 choices.append(
                     {"index": choice.get("index"), "text": text or "", "logprobs": None, "finish_reason": finish}
                 )
-        return self._frame(choices) if choices else b""
+        shown = self._frame(choices) if choices else b""
+        if finishes(chunk):
+            self._ending += shown
+            return b""
+        return shown
 
     @override
     def finish(self, usage: Usage | None) -> bytes:
         counted = self._frame([], usage_object(usage)) if self._wants_usage and usage else b""
-        return counted + DONE_FRAME
+        return self._ending + counted + DONE_FRAME
 
     def _frame(self, choices: list[Json], usage: JsonObject | None = None) -> bytes:
         facts = self._facts
@@ -172,10 +177,14 @@ class _TextEncoder(Encoder):
 
 
 class _TextPassage:
-    """A stream of text chunks; bytes pass unchanged wherever nothing in them was masked."""
+    """A stream of text chunks; bytes pass unchanged wherever nothing in them was masked.
+
+    A finish_reason waits for the end mark, as `ChatPassage` has it.
+    """
 
     def __init__(self, masker: Masker | None, *, wants_usage: bool) -> None:
         self.ended = False
+        self._ending = b""
         self._wants_usage = wants_usage
         self._masker = masker
         self._streams: dict[Json, StreamRestorer] = {}
@@ -189,7 +198,11 @@ class _TextPassage:
             return b"", [chunk]
         if self._masker is not None:
             data = orjson.dumps(self._restored(self._masker, read_event(data)))
-        return data_frame(data.replace(b"\n", b"\ndata: ")), [_as_delta(chunk)]
+        shown = data_frame(data.replace(b"\n", b"\ndata: "))
+        if finishes(chunk) or (self._ending and not chunk.get("choices")):
+            self._ending += shown
+            return b"", [_as_delta(chunk)]
+        return shown, [_as_delta(chunk)]
 
     def _restored(self, masker: Masker, chunk: JsonObject) -> JsonObject:
         for choice in _objects(chunk.get("choices")):
@@ -200,4 +213,4 @@ class _TextPassage:
         return chunk
 
     def finish(self) -> bytes:
-        return DONE_FRAME
+        return self._ending + DONE_FRAME

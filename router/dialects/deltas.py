@@ -31,6 +31,13 @@ def read_event(data: bytes) -> JsonObject:
     return chunk
 
 
+def finishes(chunk: JsonObject) -> bool:
+    """Say whether a chunk has a finish_reason."""
+    choices = chunk.get("choices")
+    found = choices if isinstance(choices, list) else []
+    return any(isinstance(choice, dict) and choice.get("finish_reason") is not None for choice in found)
+
+
 class DeltaRestorer:
     """Puts masked values back into the deltas of a stream; every text field of a choice is a stream of its own."""
 

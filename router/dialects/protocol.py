@@ -104,6 +104,11 @@ class Dialect(Protocol):
         """The path below an upstream's base URL."""
         ...
 
+    @property
+    def ping(self) -> bytes:
+        """The frame that says of a silent stream that it goes on."""
+        ...
+
     def read(self, raw: bytes) -> Request:
         """Read a request body.
 

@@ -17,6 +17,14 @@ from registry.errors import RedactionError
 
 # Strings, and whole numbers long enough to be an id or a card; not the many short numbers and fractions of data.
 _TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(?<![0-9.eE+-])[0-9]{5,}+(?![.eE])', re.DOTALL)
+# What the dialects call their own fields: nobody's secret, and most of the keys of a request.
+_FIELDS: Final = frozenset(
+    {
+        "arguments", "content", "description", "enum", "function", "id", "input", "input_schema", "items", "max_tokens",
+        "messages", "metadata", "model", "name", "parameters", "properties", "required", "role", "stream", "strict",
+        "system", "temperature", "text", "tool_call_id", "tool_calls", "tool_use_id", "tools", "type",
+    }
+)  # fmt: skip
 _COLON: Final = re.compile(r"\s*:")
 _UNIT: Final = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL
@@ -123,7 +131,7 @@ def _raw_offsets(body: str) -> Iterable[int]:
 def _edit_key(name: object, editor: Editor) -> str:
     if not isinstance(name, str):
         raise _not_json(name)
-    return apply(name, editor(name, ""))
+    return name if name in _FIELDS else apply(name, editor(name, ""))
 
 
 def _not_json(value: object) -> RedactionError:

@@ -30,6 +30,14 @@ def contract_verifiers(request: JsonObject, reply: Reply, shelf: SchemaShelf) ->
     )
 
 
+def contract_names(request: JsonObject) -> list[str]:
+    """Return what a chat request asks for that can be verified."""
+    return [
+        *([TOOLS] if any(request.get(key) for key in ("tools", "functions")) else []),
+        *([FORMAT] if _kind(request) in ("json_object", "json_schema") else []),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class FormatVerifier:
     """Finds an answer ok that is the JSON that the request's `response_format` asks for."""
@@ -55,9 +63,13 @@ class ToolVerifier:
         """Check the choice of tools, then each call; argument texts stay untouched."""
         tools = request_tools(request)
         flaw = _choice_flaw(reply, request, tools)
-        for call in reply.calls:
-            flaw = flaw or await self._call_flaw(call, tools)
-        return Finding(not flaw, TOOLS, flaw)
+        if flaw:
+            return Finding(ok=False, name=TOOLS, why=flaw)
+        for place, call in enumerate(reply.calls):
+            flaw = await self._call_flaw(call, tools)
+            if flaw:
+                return Finding(ok=False, name=TOOLS, why=flaw, call=place)
+        return Finding(ok=True, name=TOOLS)
 
     async def _call_flaw(self, call: ToolCall, tools: Mapping[str, Json]) -> str:
         if call.custom:

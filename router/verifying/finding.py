@@ -34,6 +34,8 @@ class Finding:
     ok: bool
     name: str
     why: str = ""
+    call: int | None = None
+    """The place of the tool call whose arguments are wrong, from 0."""
 
 
 class Verifier(Protocol):

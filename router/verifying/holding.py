@@ -11,10 +11,6 @@ from enum import StrEnum
 
 from typing_extensions import override
 
-from registry.errors import ConfigError
-
-MAX_HELD_TOKENS = 100_000
-
 
 class Decision(StrEnum):
     """What is known of an answer so far."""
@@ -32,15 +28,9 @@ class Hold:
     tokens: int | None
 
     @classmethod
-    def parse(cls, text: str) -> Hold:
-        """Read "none", "answer" or a number of tokens; ConfigError for anything else."""
-        if text in ("none", "answer"):
-            return cls(0 if text == "none" else None)
-        if text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= MAX_HELD_TOKENS:
-            return cls(int(text))
-        raise ConfigError(
-            f'policy.hold {text!r} is none of "none", "answer" and 1 to {MAX_HELD_TOKENS:,} tokens, as in "32"'
-        )
+    def of(cls, setting: str | int) -> Hold:
+        """Return what `policy.hold` says: "none", "answer", or a number of tokens."""
+        return cls(setting if isinstance(setting, int) else 0 if setting == "none" else None)
 
     @override
     def __str__(self) -> str:

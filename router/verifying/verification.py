@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from router.chat import JsonObject
-from router.verifying.contract import contract_verifiers
+from router.verifying.contract import contract_names, contract_verifiers
 from router.verifying.finding import Finding, Reply, Verifier, verify_all
 from router.verifying.schemas import SchemaShelf
 
@@ -15,6 +15,7 @@ from router.verifying.schemas import SchemaShelf
 class PolicyCheck:
     """A verifier that the policy names, for one workflow or, where that is None, for every answer with text."""
 
+    name: str
     verifier: Verifier
     workflow: str | None = None
 
@@ -25,6 +26,10 @@ class Verification:
 
     checks: Sequence[PolicyCheck] = ()
     shelf: SchemaShelf = field(default_factory=SchemaShelf)
+
+    def names(self, request: JsonObject, workflow: str | None) -> list[str]:
+        """Return what would be verified of an answer with text to a chat request."""
+        return [*contract_names(request), *(check.name for check in self.checks if check.workflow in (None, workflow))]
 
     async def findings(self, reply: Reply, request: JsonObject, workflow: str | None) -> tuple[Finding, ...]:
         """Verify an answer to a chat request, up to the first flaw; nothing is found where nothing applies."""

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.engine_stream import SEEDLING_SHAPE, measure
+from tests.bench.envelope import BUDGETS_MS, medians_ms
 from tests.bench.ledger_rows import rates
 from tests.bench.router_overhead import medians
 from tests.pico import write_pico
@@ -16,7 +17,7 @@ from tests.pico import write_pico
 
 def main() -> None:
     """Measure engine, ledger and router, and print one table."""
-    rows = [*_engine(), *_ledger(), *_router()]
+    rows = [*_engine(), *_ledger(), *_envelope(), *_router()]
     sys.stdout.write("| what | measured | against | ratio |\n|---|---|---|---|\n")
     for row in rows:
         sys.stdout.write(f"| {' | '.join(row)} |\n")
@@ -38,6 +39,19 @@ def _ledger() -> list[tuple[str, ...]]:
     single, grouped = rates()
     against = f"{single:,.0f} rows/s, one append at a time"
     return [("ledger, 16 writers, synchronous=FULL", f"{grouped:,.0f} rows/s", against, f"{grouped / single:.1f}")]
+
+
+def _envelope() -> list[tuple[str, ...]]:
+    return [
+        (
+            f"{name}, {size} prompt",
+            f"{spent:.2f} ms",
+            f"{BUDGETS_MS[size]:g} ms, the budget of a route decision",
+            f"{spent / BUDGETS_MS[size]:.2f}",
+        )
+        for name, size, spent in medians_ms()
+        if name in ("route decision", "envelope")
+    ]
 
 
 def _router() -> list[tuple[str, ...]]:

@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError
 
 import registry.migrations
 from registry.catalog import Catalog
@@ -41,6 +42,17 @@ def test_an_existing_readable_file_becomes_private(tmp_path):
     (tmp_path / "ledger.db").chmod(0o644)
     open_database(tmp_path / "ledger.db").close()
     assert (tmp_path / "ledger.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("opened", list(Durability))
+def test_a_write_asks_for_no_more_durability_than_the_database_was_opened_with(tmp_path, opened):
+    database = open_database(tmp_path / "ledger.db", durability=opened)
+    levels = []
+    for asked in (Durability.NORMAL, Durability.FULL):
+        with database.write(asked) as connection:
+            levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+    database.flush()
+    assert levels == ([1, 2] if opened is Durability.FULL else [1, 1])
 
 
 @pytest.mark.parametrize(("durability", "level"), [(Durability.FULL, 2), (Durability.NORMAL, 1)])
@@ -271,3 +283,12 @@ def test_the_label_hides_a_password(tmp_path):
     engine = create_engine("sqlite:///x.db")
     engine.url = engine.url.set(username="u", password="hidden")
     assert "hidden" not in Database(engine, None).label
+
+
+def test_a_failing_statement_does_not_quote_what_was_to_be_stored(tmp_path):
+    database = fresh_database(tmp_path)
+    with pytest.raises(IntegrityError) as caught, database.write() as connection:
+        for _ in range(2):
+            connection.execute(text("INSERT INTO workflows VALUES (:a, 'x', 'x', 'x', '')"), {"a": "bob@example.org"})
+    assert "bob@example.org" not in str(caught.value)
+    database.close()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 
 import pytest
 from typing_extensions import override
 
+from registry.database import Durability
+from registry.entities import Feedback, FeedbackVerdict, Lane
 from registry.errors import ConflictError, DataError, LedgerError, NotFoundError
 from registry.ids import new_id
 from registry.ledger import Ledger
@@ -33,13 +36,32 @@ class HeldLedger(Ledger):
         self.failure: Exception | None = None
 
     @override
-    def append(self, *appended):
+    def append(self, *appended, durability=Durability.FULL):
         self.reached.set()
         self.gate.wait(10)
         self.sizes.append(len(appended))
         if self.failure:
             raise self.failure
-        return super().append(*appended)
+        return super().append(*appended, durability=durability)
+
+
+class WatchedLedger(Ledger):
+    """A ledger that tells how each of its writes was made durable."""
+
+    def __init__(self, database) -> None:
+        super().__init__(database, "watched", new_id)
+        self.writes: list[str] = []
+        self.flushed = threading.Event()
+
+    @override
+    def append(self, *appended, durability=Durability.FULL):
+        self.writes.append(durability.value)
+        return super().append(*appended, durability=durability)
+
+    @override
+    def flush(self):
+        super().flush()
+        self.flushed.set()
 
 
 def test_a_future_gives_the_ids_of_its_own_events(writer, ledger):
@@ -95,7 +117,10 @@ def test_a_failing_ledger_fails_each_future_and_the_writer_goes_on(database, fai
     with LedgerWriter(ledger) as writer:
         failed = [writer.submit(intent("i1")), writer.submit(intent("i2"))]
         ledger.gate.set()
-        assert [type(future.exception(10)) for future in failed] == [LedgerError, LedgerError]
+        errors = [future.exception(10) for future in failed]
+        assert [type(error) for error in errors] == [LedgerError, LedgerError]
+        # Only the ledger's own words are told on: others may quote what was to be recorded.
+        assert all("unforeseen" not in str(error) for error in errors)
         ledger.failure = None
         assert len(writer.submit(intent("i3")).result(10)) == 1
 
@@ -121,3 +146,36 @@ def test_close_drains_and_later_submissions_fail(database):
     with pytest.raises(LedgerError, match="the ledger is closed"):
         writer.submit(intent("late")).result(10)
     assert ledger.count() == 150
+
+
+def leaving(interaction_id, lane):
+    made = intent(interaction_id)
+    return replace(made, decision=replace(made.decision, lane=lane))
+
+
+def test_what_is_about_to_leave_is_on_the_disk_first_and_the_rest_soon(database):
+    ledger = WatchedLedger(database)
+    with LedgerWriter(ledger) as writer:
+        for event in (leaving("i1", Lane.CLOUD_ESCALATION), outcome("i1"), leaving("i2", Lane.LOCAL_FAST)):
+            writer.submit(event).result(30)
+        assert ledger.flushed.wait(30)
+        writer.submit(Feedback("i1", outcome("i1").at_utc, FeedbackVerdict.ACCEPTED)).result(30)
+
+    assert ledger.writes == ["full", "normal", "normal", "full"]
+
+
+def test_a_writer_that_is_closed_leaves_nothing_unflushed(database):
+    ledger = WatchedLedger(database)
+    with LedgerWriter(ledger) as writer:
+        writer.submit(leaving("i1", Lane.LOCAL_FAST)).result(30)
+
+    assert ledger.flushed.is_set()
+
+
+def test_one_event_that_leaves_flushes_all_that_are_written_with_it(database):
+    ledger = WatchedLedger(database)
+    with LedgerWriter(ledger) as writer:
+        writer.submit(leaving("i1", Lane.LOCAL_FAST), leaving("i2", Lane.CLOUD_ESCALATION)).result(30)
+
+    assert ledger.writes == ["full"]
+    assert not ledger.flushed.is_set()

@@ -273,11 +273,12 @@ async def world(root: Path, given: Settings | None = None, **outside: Any) -> As
     """Give an open router on a real database in `root`, at noon."""
     cloud, private, engine = FakeCloud(), FakeCloud(), FakeEngine()
     home = Home.at(root)
-    made = Outside(
-        make_cloud=lambda _, upstream: private if upstream.trust == "private" else cloud,
-        make_engine=lambda _: engine,
-        **{"clock": lambda: NOON, **outside},
-    )
+    fakes: dict[str, Any] = {
+        "make_cloud": lambda _, upstream: private if upstream.trust == "private" else cloud,
+        "make_engine": lambda _: engine,
+        "clock": lambda: NOON,
+    }
+    made = Outside(**{**fakes, **outside})
     async with open_deps(home, given or settings(), made) as deps:
         yield World(deps, home, cloud, private, engine)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.entities import Lane, TaskEnvelope
-from router.envelope import Match, envelope_of, estimate_tokens
+from router.envelope import Match, envelope_of
 from router.hints import Hints, parse_hints
 from router.naming import Place
 
@@ -93,5 +93,62 @@ def test_a_tool_loop_knows_what_it_began_with() -> None:
     assert headless.opening_tokens == headless.estimated_tokens
 
 
-def test_tokens_are_estimated_over_all_text() -> None:
-    assert estimate_tokens(["abcd", {"k": "efghi"}, 7, None]) == 3
+
+
+GIT = "".join(f"diff --git a/f{number}.py b/f{number}.py\nindex 1..2 100644\n" for number in range(9))
+
+
+def test_the_larger_of_hint_and_diffs_is_the_number_of_changed_files() -> None:
+    assert described(user(GIT)).changed_files == 9
+    assert described(user(GIT), Hints(changed_files=2)).changed_files == 9
+    assert described(user(GIT), Hints(changed_files=12)).changed_files == 12
+
+
+def test_the_larger_of_hint_and_memory_is_the_retry_count() -> None:
+    assert described(user("x"), Hints(retry_count=1), asked_before=3).retry_count == 3
+    assert described(user("x"), Hints(retry_count=4), asked_before=3).retry_count == 4
+
+
+def test_a_class_that_was_found_is_the_tasks() -> None:
+    assert described(user("x"), Hints(data_class="public"), data_class="client").data_class == "client"
+    assert described(user("x"), Hints(data_class="client")).data_class == "client"
+
+
+def test_what_was_set_aside_makes_a_task_multimodal() -> None:
+    assert described(user("see data:image/png;base64,opaque-1"), opaque=True).multimodal
+    assert not described(user([{"type": "thinking", "thinking": "hm"}])).multimodal
+
+
+def test_a_picture_beside_the_words_hides_neither_summary_nor_type() -> None:
+    parts = [{"type": "text", "text": "Summarize this."}, {"type": "image_url", "image_url": {"url": "u"}}]
+    told = described(user(parts))
+
+    assert (told.summary, told.task_type, told.multimodal) == ("Summarize this.", "summarize", True)
+
+
+def test_reminders_behind_results_of_tools_leave_the_task_as_it_was() -> None:
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": {"name": "f"}}]}
+    result = {"role": "tool", "tool_call_id": "c", "content": "d" * 4000}
+    began = [{"role": "user", "content": "Summarize the log."}]
+    told = described({"messages": [*began, call, result, {"role": "user", "content": "<reminder>be brief</reminder>"}]})
+
+    assert told.in_tool_loop
+    assert (told.summary, told.task_type) == ("Summarize the log.", "summarize")
+    assert told.opening_tokens == described({"messages": began}).estimated_tokens
+
+
+def test_questions_about_the_world_are_for_the_cloud_unless_a_workflow_knows_better() -> None:
+    asked = user("What is the latest version of numpy?")
+    known = envelope_of(
+        {"model": "auto", **asked},
+        NO_HINTS,
+        NO_PLACE,
+        Match(),
+        task_id="own",
+        minimum_margin=-0.05,
+        redactions={},
+        customer_types=(),
+    )
+
+    assert known.requires_external_knowledge
+    assert not described(asked).requires_external_knowledge

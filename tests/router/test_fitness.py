@@ -30,7 +30,6 @@ def test_a_single_turn_with_the_constant_part_fits() -> None:
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"logprobs": True}, "logprobs"),
         ({"n": 2}, "n = 2"),
-        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "json_schema"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"logit_bias": {"1": 5}}, "logit_bias"),
     ],

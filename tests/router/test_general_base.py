@@ -129,7 +129,7 @@ def test_a_base_that_fails_hands_over_to_the_cloud_with_parent_and_evidence(tmp_
             assert made.cloud.requests[0]["model"] == "gpt-5.4"
             assert failed.outcome is not None
             assert failed.outcome.status is Status.ERROR
-            assert [note.type for note in failed.evidence] == [EvidenceType.FALLBACK]
+            assert EvidenceType.FALLBACK in [note.type for note in failed.evidence]
             assert (answer.intent.decision.rule, answer.intent.parent_id) == (
                 "local-failed",
                 failed.intent.interaction_id,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from registry.entities import Lane
@@ -13,6 +15,8 @@ UPSTREAMS = {
     "mine": UpstreamSettings(base_url="http://127.0.0.1:1/v1", models=("llama",), trust="private"),
 }
 CLOUD = Target("openai", "gpt-5.4")
+OPEN = Place(CLOUD, leaves_choice=True)
+OF_WORKFLOW = replace(OPEN, lane=Lane.LOCAL_FAST, workflow="commit-type")
 
 
 def place(model: str, cloud: str | None = "openai/gpt-5.4") -> Place:
@@ -22,11 +26,11 @@ def place(model: str, cloud: str | None = "openai/gpt-5.4") -> Place:
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ("auto", Place(CLOUD)),
-        ("local", Place(CLOUD, Lane.LOCAL_FAST)),
+        ("auto", OPEN),
+        ("local", replace(OPEN, lane=Lane.LOCAL_FAST)),
         ("cloud", Place(CLOUD, Lane.CLOUD_ESCALATION)),
-        ("workflow:commit-type", Place(CLOUD, Lane.LOCAL_FAST, workflow="commit-type")),
-        ("commit-type@3", Place(CLOUD, Lane.LOCAL_FAST, workflow="commit-type", specialist="commit-type@3")),
+        ("workflow:commit-type", OF_WORKFLOW),
+        ("commit-type@3", replace(OF_WORKFLOW, specialist="commit-type@3")),
         ("other/gpt-5.4", Place(Target("other", "gpt-5.4"), Lane.CLOUD_ESCALATION)),
         ("mine/llama", Place(Target("mine", "llama"), Lane.LOCAL_PRIVATE)),
         ("mine/gpt-oss:120b-Cloud", Place(Target("mine", "gpt-oss:120b-Cloud"), Lane.CLOUD_ESCALATION)),
@@ -53,7 +57,7 @@ def test_a_vendors_name_asks_for_no_place_but_is_the_cloud_target(model: str, ta
 def test_without_a_cloud_only_a_listed_name_has_a_target() -> None:
     assert place("big", cloud=None) == Place(Target("other", "big"))
     assert place("gpt-6", cloud=None) == Place(None)
-    assert place("auto", cloud=None) == Place(None)
+    assert place("auto", cloud=None) == Place(None, leaves_choice=True)
 
 
 def test_a_workflow_name_must_be_a_name() -> None:

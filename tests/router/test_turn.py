@@ -402,7 +402,7 @@ def test_without_a_threshold_an_answer_is_streamed_as_it_is_decoded(tmp_path: Pa
 
             assert streamed_text(wire) == f"local Classify this commit.\nmail {SECRET} now"
             assert len(frames(wire)) > 4
-            assert "x-modelbreeder-held" not in wire.headers
+            assert wire.headers["x-modelbreeder-held"] == "none"
             assert wire.ended
 
     run(scene())
@@ -469,7 +469,7 @@ def test_a_json_object_is_asked_of_a_specialist_and_checked(tmp_path: Path) -> N
 
             assert content(good) == '{"type":"fix"}'
             assert first.outcome is not None
-            assert first.outcome.verification == {"json_object": True}
+            assert first.outcome.verification == [{"name": "response_format", "ok": True, "why": ""}]
             assert second.outcome is not None
             assert second.outcome.status is Status.ESCALATED
             assert third.intent.parent_id == second.intent.interaction_id
@@ -752,8 +752,10 @@ def test_what_cannot_be_inspected_goes_nowhere_and_leaves_no_content(tmp_path: P
     async def scene() -> None:
         async with world(tmp_path) as made:
             made.promote()
-            picture = [{"type": "image_url", "image_url": {"url": f"https://{SECRET}/x.png"}}]
-            error = await failure(made, {**task(), "messages": [{"role": "user", "content": picture}]})
+            nested: Any = SECRET
+            for _ in range(900):
+                nested = [nested]
+            error = await failure(made, {**task(), "deep": nested})
             (one,) = made.interactions()
 
             assert isinstance(error.cause, RedactionError)

@@ -15,6 +15,7 @@ from router.dialects.messages.from_chat import request_from_chat
 from router.dialects.messages.passage import MessagesPassage
 from router.dialects.messages.request import asks_for_json, outgoing, read
 from router.dialects.messages.to_chat import request_to_chat
+from router.dialects.messages.wire import frame
 from router.dialects.protocol import AnswerFacts, Decoder, Dialect, Encoder, Passage, Request
 from router.problems import Problem
 from router.redaction.masking import Masker
@@ -30,6 +31,7 @@ class Messages(Dialect):
 
     surface = "anthropic.messages"
     path = "/messages"
+    ping = frame("ping", b'{"type": "ping"}')
 
     @override
     def read(self, raw: bytes) -> Request:

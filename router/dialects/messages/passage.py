@@ -43,8 +43,9 @@ class MessagesPassage(Passage):
         if not isinstance(kind, str) or not kind.isidentifier():
             raise UpstreamError("the upstream sent an event without a type; check that it speaks Anthropic's dialect")
         chunks = self._decoder.take(event)
-        if self._decoder.ended:
-            self._end = frame(kind, data)
+        if self._decoder.ended or kind == "message_delta":
+            # A client may take the reason to stop for the end of a whole answer, so it waits for the end too.
+            self._end += frame(kind, data)
             return b"", chunks
         if self._restorer is None:
             return frame(kind, data), chunks
@@ -55,7 +56,7 @@ class MessagesPassage(Passage):
 
     @override
     def finish(self) -> bytes:
-        """Return message_stop."""
+        """Return the reason to stop and message_stop."""
         return self._end
 
 

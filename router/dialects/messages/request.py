@@ -81,7 +81,12 @@ def asks_for_thinking(body: JsonObject) -> bool:
 
 def asks_for_json(body: JsonObject) -> bool:
     """Say whether the answer's text will be JSON."""
-    return fields(fields(body.get("output_config")).get("format")).get("type") == "json_schema"
+    return answer_format(body).get("type") == "json_schema"
+
+
+def answer_format(body: JsonObject) -> JsonObject:
+    """Return the form that the answer's text must have, empty for free text; `output_format` is how betas said it."""
+    return fields(fields(body.get("output_config")).get("format")) or fields(body.get("output_format"))
 
 
 def _signed(message: JsonObject) -> list[Json]:

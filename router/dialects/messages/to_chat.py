@@ -11,6 +11,7 @@ import orjson
 from registry.entities import Json
 from router.chat import JsonObject
 from router.dialects.messages.content import chat_content, chat_parts
+from router.dialects.messages.request import answer_format
 from router.dialects.messages.tools import tools_to_chat
 from router.dialects.messages.wire import blocks_of, fields, objects, text
 
@@ -105,7 +106,7 @@ def _output(body: JsonObject) -> JsonObject:
     effort = config.get("effort") or _effort(thinking.get("budget_tokens"))
     if effort and thinking.get("type") != "disabled":
         sent["reasoning_effort"] = effort
-    form = fields(config.get("format"))
+    form = answer_format(body)
     if form.get("type") == "json_schema":
         schema: JsonObject = {"name": "answer", "schema": form.get("schema")}
         sent["response_format"] = {"type": "json_schema", "json_schema": schema}

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import orjson
 from typing_extensions import override
 
-from router.chat import JsonObject
+from router.chat import PING_COMMENT, JsonObject
 from router.dialects.protocol import AnswerFacts, Decoder, Dialect, Encoder, Passage, Request
 from router.dialects.responses.answer import answer_from_chat, answer_to_chat
 from router.dialects.responses.chat_form import request_from_chat, request_to_chat
@@ -33,6 +33,7 @@ class Responses(Dialect):
 
     surface = "openai.responses"
     path = "/responses"
+    ping = PING_COMMENT
 
     @override
     def read(self, raw: bytes) -> Request:

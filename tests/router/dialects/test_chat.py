@@ -26,9 +26,9 @@ def masker(text: str = f"write to {SECRET}") -> Masker:
 
 
 def passed(passage: ChatPassage, *chunks: Any) -> list[Any]:
-    """Return the chunks that the client gets."""
-    found = [passage.forward(json.dumps(chunk).encode())[0] for chunk in chunks]
-    return [json.loads(frame[6:]) for frame in found if frame]
+    """Return the chunks that the client gets of a whole stream."""
+    found = b"".join(passage.forward(json.dumps(chunk).encode())[0] for chunk in chunks) + passage.finish()
+    return [json.loads(frame[6:]) for frame in found.split(b"\n\n") if frame not in (b"", b"data: [DONE]")]
 
 
 def assembled(passage: ChatPassage, *chunks: Any) -> ChunkAssembly:
@@ -60,6 +60,17 @@ def test_done_ends_the_passage_and_is_not_passed_on() -> None:
     assert passage.forward(b"[DONE]") == (b"", [])
     assert passage.ended
     assert passage.finish() == b"data: [DONE]\n\n"
+
+
+def test_r09_what_ends_a_choice_waits_for_the_end_of_the_stream() -> None:
+    passage = plain(wants_usage=True)
+    ended, counted = (json.dumps(one).encode() for one in (delta("b", finish="stop"), USAGE))
+
+    assert passage.forward(json.dumps(delta("a")).encode())[0]
+    assert passage.forward(ended)[0] == b""
+    assert passage.forward(counted)[0] == b""
+    passage.forward(b"[DONE]")
+    assert passage.finish() == b"data: " + ended + b"\n\ndata: " + counted + b"\n\ndata: [DONE]\n\n"
 
 
 def parsed(body: Any) -> Any:
@@ -217,8 +228,8 @@ def test_frames_of_a_local_answer_are_events_of_one_completion() -> None:
     request = parsed(task(stream=True, stream_options={"include_usage": True}))
     encoder = Chat().encoder(AnswerFacts("i1", "gpt-5.4", NOON), request)
     first = encoder.feed(delta_chunk({"role": "assistant", "content": "fi"}))
-    last = encoder.feed(delta_chunk({}, "stop"))
-    counted, done = encoder.finish(Usage(3, 1, "tokenizer")).split(b"\n\n", 1)
+    assert encoder.feed(delta_chunk({}, "stop")) == b""
+    last, counted, done = encoder.finish(Usage(3, 1, "tokenizer")).split(b"\n\n", 2)
 
     assert first.startswith(b"data: {")
     assert first.endswith(b"}\n\n")
@@ -234,3 +245,10 @@ def test_token_counts_are_told_only_where_they_were_asked_for() -> None:
 
     assert encoder.feed(USAGE) == b""
     assert encoder.finish(Usage(3, 1, "tokenizer")) == b"data: [DONE]\n\n"
+
+
+def test_a_search_that_another_dialect_offers_is_not_asked_of_a_chat_upstream() -> None:
+    offered = {**task(), "web_search_options": {}}
+
+    assert Chat().from_chat(offered) == task()
+    assert Chat().outgoing(offered, "gpt-5.4")["web_search_options"] == {}

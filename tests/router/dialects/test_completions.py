@@ -76,14 +76,16 @@ def test_a_whole_answer_survives_to_chat_and_back() -> None:
 def test_a_specialist_s_stream_is_text_chunks() -> None:
     encoder = Completions().encoder(FACTS, read(stream=True, stream_options={"include_usage": True}))
 
-    frames = encoder.feed(delta_chunk({"role": "assistant", "content": "x"})) + encoder.feed(delta_chunk({}, "stop"))
+    first = encoder.feed(delta_chunk({"role": "assistant", "content": "x"}))
+    assert encoder.feed(delta_chunk({}, "stop")) == b""
     end = encoder.finish(Usage(2, 1, "tokenizer"))
+    last, counted = datas(end)
 
-    assert [(one["choices"][0]["text"], one["choices"][0]["finish_reason"]) for one in datas(frames)] == [
+    assert [(one["choices"][0]["text"], one["choices"][0]["finish_reason"]) for one in (*datas(first), last)] == [
         ("x", None),
         ("", "stop"),
     ]
-    assert datas(end)[0]["usage"]["total_tokens"] == 3
+    assert counted["usage"]["total_tokens"] == 3
     assert end.endswith(b"data: [DONE]\n\n")
 
 
@@ -95,7 +97,7 @@ def test_values_are_put_back_wherever_the_stream_is_cut(cuts: list[int]) -> None
     passage = Completions().passage(masker, read(stream=True))
 
     passed = [passage.forward(chunk(told[a:b])) for a, b in zip(edges, edges[1:], strict=False)]
-    passed.append(passage.forward(chunk("", "stop")))
+    passed += [passage.forward(chunk("", "stop")), (passage.finish(), [])]
 
     shown = "".join(one["choices"][0]["text"] for frames, _ in passed for one in datas(frames))
     kept: Any = [kept for _, chunks in passed for kept in chunks]
@@ -110,3 +112,11 @@ def test_unmasked_bytes_pass_and_the_end_mark_waits() -> None:
     assert passage.forward(b"[DONE]") == (b"", [])
     assert passage.ended
     assert passage.finish() == b"data: [DONE]\n\n"
+
+
+def test_r09_what_ends_a_choice_waits_for_the_end_of_the_stream() -> None:
+    passage = Completions().passage(None, read(stream=True))
+
+    assert passage.forward(chunk("b", "stop"))[0] == b""
+    passage.forward(b"[DONE]")
+    assert passage.finish() == b"data: " + chunk("b", "stop") + b"\n\ndata: [DONE]\n\n"

@@ -19,6 +19,7 @@ from tests.router.dialects.test_messages_grammar import closed, ended, message_o
 
 SECRET = "bob@example.org"
 QUOTED = 'password = "q\\"uote-9s8d7f6g5h"'
+FORM = {"type": "json_schema", "schema": {}}
 
 
 def masker() -> Masker:
@@ -43,9 +44,10 @@ def test_with_a_masker_events_without_placeholders_pass_byte_for_byte() -> None:
 
 def test_the_end_is_held_back_until_the_finish() -> None:
     way = passage(None)
-    *before, end = EventReader().feed(DOCUMENTED)
+    *before, reason, end = EventReader().feed(DOCUMENTED)
     for data in before:
         way.forward(data)
+    assert way.forward(reason)[0] == b""
     assert not way.ended
 
     frames, chunks = way.forward(end)
@@ -53,7 +55,8 @@ def test_the_end_is_held_back_until_the_finish() -> None:
     assert frames == b""
     assert way.ended
     assert [chunk["choices"] for chunk in chunks] == [[]]
-    assert way.finish() == b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    assert DOCUMENTED.endswith(way.finish())
+    assert way.finish().startswith(b"event: message_delta\n")
 
 
 def test_what_a_block_holds_back_comes_before_its_end() -> None:
@@ -96,7 +99,7 @@ def test_a_value_in_arguments_stays_json() -> None:
     assert redaction.masker.mask(restored) == placeholder
 
 
-@pytest.mark.parametrize("config", [{}, {"output_config": {"format": {"type": "json_schema", "schema": {}}}}])
+@pytest.mark.parametrize("config", [{}, {"output_config": {"format": FORM}}, {"output_format": FORM}])
 def test_text_that_is_json_stays_json_where_a_schema_was_asked_for(config: dict[str, Any]) -> None:
     redaction = default_redactor().redact({"text": 'password = "a\\"b-9s8d7f6g5h"'})
     value = redaction.masker.restore("SECRET1")

@@ -244,10 +244,12 @@ def test_efforts(asked: dict[str, Any], effort: str | None) -> None:
     assert chat(**asked).get("reasoning_effort") == effort
 
 
-def test_a_schema_for_the_answer() -> None:
+@pytest.mark.parametrize("said_in", ["output_config", "output_format"])
+def test_a_schema_for_the_answer(said_in: str) -> None:
     schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    form = {"type": "json_schema", "schema": schema}
 
-    body = chat(output_config={"format": {"type": "json_schema", "schema": schema}})
+    body = chat(**{said_in: {"format": form} if said_in == "output_config" else form})
 
     assert body["response_format"] == {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
 

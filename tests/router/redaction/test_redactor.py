@@ -10,6 +10,7 @@ import pytest
 
 from registry.errors import RedactionError
 from router.redaction.detectors import default_detectors
+from router.redaction.opaque import put_back
 from router.redaction.redactor import RuleRedactor, default_redactor, spans_of
 from router.redaction.spans import Span
 
@@ -92,12 +93,14 @@ def test_a_users_rule_is_applied() -> None:
         {"type": "text", "text": "look: data:image/png;base64," + "iVBORw0KGgo" * 4},
     ],
 )
-def test_a_part_that_cannot_be_read_is_refused_unless_policy_allows_it(part: dict[str, object]) -> None:
+def test_a_part_that_cannot_be_read_is_refused_or_named_to_whoever_decides_on_it(part: dict[str, object]) -> None:
     body = {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "customer_1"}]}]}
     with pytest.raises(RedactionError, match=r"cannot be inspected for secrets, so it goes nowhere"):
         default_redactor().redact(body)
-    allowed = default_redactor(allow_opaque=True).redact(body).body
-    assert allowed == {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "CUSTOMER1"}]}]}
+    named = default_redactor().redact(body, sets_aside=True)
+    masked = {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "CUSTOMER1"}]}]}
+    assert len(named.opaque) == 1
+    assert put_back(named.body, named.payloads) == masked
 
 
 def test_talking_about_files_and_data_urls_is_allowed() -> None:

@@ -34,7 +34,7 @@ def found(verification: Verification, reply: Reply, request: JsonObject, workflo
 
 def test_the_contract_comes_first_and_a_flaw_ends_it() -> None:
     late = Scripted("late")
-    verification = Verification([PolicyCheck(Scripted("bad", ok=False)), PolicyCheck(late)])
+    verification = Verification([PolicyCheck("bad", Scripted("bad", ok=False)), PolicyCheck("late", late)])
 
     assert found(verification, Reply("{}"), OBJECT) == ["+response_format", "-bad"]
     assert found(verification, Reply("no"), OBJECT) == ["-response_format"]
@@ -45,14 +45,14 @@ def test_the_contract_comes_first_and_a_flaw_ends_it() -> None:
     ("workflow", "expected"), [("commit", ["+all", "+one"]), ("other", ["+all"]), (None, ["+all"])]
 )
 def test_a_check_of_one_workflow_judges_only_that(workflow: str | None, expected: list[str]) -> None:
-    verification = Verification([PolicyCheck(Scripted("all")), PolicyCheck(Scripted("one"), "commit")])
+    verification = Verification([PolicyCheck("all", Scripted("all")), PolicyCheck("one", Scripted("one"), "commit")])
 
     assert found(verification, Reply("x"), {}, workflow) == expected
 
 
 def test_the_policys_checks_judge_text_and_not_answers_that_only_call_tools() -> None:
     check = Scripted("text")
-    verification = Verification([PolicyCheck(check)])
+    verification = Verification([PolicyCheck("check", check)])
     request: JsonObject = {"tools": [{"type": "function", "function": {"name": "now"}}]}
 
     assert found(verification, Reply("", (ToolCall("now", "{}"),)), request) == ["+tool_calls"]

@@ -1,0 +1,1 @@
+"""Programs that use a running daemon, each a script of its own."""

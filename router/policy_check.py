@@ -1,0 +1,150 @@
+"""What is wrong with a policy beyond what keeps it from loading: rules that never decide, and why. Pure.
+
+A condition is tried on the values at which its answer can change, so that what is judged is what will be run. Only
+pairs of rules are compared: several earlier ones that together leave nothing to a later one are not found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, get_args, get_type_hints
+
+from registry.entities import Lane, TaskEnvelope
+from registry.settings import PolicyRule, PolicySettings, TaskType
+from router.conditions import compile_rule
+from router.policy_notes import OWN_RULES, rule_notes
+
+Value: TypeAlias = str | int | float | bool | None
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_ANY_TASK = TaskEnvelope("id", "a task")
+_TYPES = get_type_hints(TaskEnvelope)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A rule of the user's that does not do what it says, and why."""
+
+    rule: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rule in its place: what it does, and of one of the user's own the conditions and the lane."""
+
+    name: str
+    own: bool
+    what: str
+    lane: Lane | None = None
+
+
+def steps(policy: PolicySettings) -> list[Step]:
+    """Return all rules in the order in which they are tried."""
+    found = []
+    for note in rule_notes():
+        if note.name == OWN_RULES:
+            found += [Step(rule.name, True, _conditions(rule), rule.lane) for rule in policy.rules]
+        else:
+            found.append(Step(note.name, False, note.what))
+    return found
+
+
+def problems(policy: PolicySettings) -> list[Problem]:
+    """Return what is wrong with the user's own rules, which compile, in the order of the file."""
+    return [*_name_problems(policy.rules), *_rule_problems(policy)]
+
+
+def _conditions(rule: PolicyRule) -> str:
+    return " and ".join(f"{feature} {_shown(value)}" for feature, value in rule.when.items()) or "every task"
+
+
+def _shown(value: str | float) -> str:
+    if isinstance(value, str) and value.startswith(("<", ">", "=", "!")):
+        return value
+    return f"== {str(value).lower() if isinstance(value, bool) else value}"
+
+
+def _name_problems(rules: Sequence[PolicyRule]) -> Iterator[Problem]:
+    built_in = {note.name for note in rule_notes()}
+    for name, count in Counter(rule.name for rule in rules).items():
+        if count > 1:
+            yield Problem(name, f"{count} rules have this name, so no reason tells which of them decided")
+        if name in built_in:
+            yield Problem(name, "a built-in rule has this name, so no reason tells which of them decided")
+
+
+def _rule_problems(policy: PolicySettings) -> Iterator[Problem]:
+    for number, rule in enumerate(policy.rules):
+        if not rule.when:
+            yield Problem(rule.name, f"it has no condition, so all tasks take {rule.lane} and no later rule is tried")
+        why = _never_holds(rule) or _decided_before(rule, policy) or _covered(rule, policy.rules[:number])
+        if why:
+            yield Problem(rule.name, f"it can never decide: {why}")
+
+
+def _never_holds(rule: PolicyRule) -> str:
+    for feature, wanted in rule.when.items():
+        if not _holding(rule, feature, _values(feature, [rule])):
+            return f"no task has {feature} {wanted!r}, which is {_kind(feature)}"
+    return ""
+
+
+def _decided_before(rule: PolicyRule, policy: PolicySettings) -> str:
+    """Say which of the built-in rules that are tried before the user's own takes all that a rule is for."""
+    classes = _holding(rule, "data_class", _values("data_class", policy.rules, *policy.local_only_classes))
+    customers = _holding(rule, "contains_customer_data", (False, True))
+    if set(classes) <= set(policy.local_only_classes) or customers == [True]:
+        return "rule local-only keeps such tasks here before"
+    if None not in _holding(rule, "requested_lane", _values("requested_lane", [rule])):
+        return "rule explicit-lane decides before where the client asks for a lane"
+    return ""
+
+
+def _covered(rule: PolicyRule, earlier: Sequence[PolicyRule]) -> str:
+    """Say which earlier rule holds wherever a rule does: its conditions, each on one feature, are the same or wider."""
+    for before in earlier:
+        if all(_is_wider(before, rule, feature) for feature in before.when):
+            return f"rule {before.name!r} before it has the same or wider conditions"
+    return ""
+
+
+def _is_wider(before: PolicyRule, rule: PolicyRule, feature: str) -> bool:
+    values = _values(feature, [before, rule])
+    return set(_holding(rule, feature, values)) <= set(_holding(before, feature, values))
+
+
+def _holding(rule: PolicyRule, feature: str, values: Sequence[Value]) -> list[Value]:
+    """Return the values of a feature with which its condition holds; all, where the rule has none on it."""
+    if feature not in rule.when:
+        return list(values)
+    holds = compile_rule(rule.model_copy(update={"when": {feature: rule.when[feature]}}))
+    return [value for value in values if holds(replace(_ANY_TASK, **{feature: value}))]  # type: ignore[arg-type]  # by its type
+
+
+def _values(feature: str, rules: Sequence[PolicyRule], *further: str) -> list[Value]:
+    """Return values of a feature: all that there are, or those at which the conditions of rules can change."""
+    kinds = get_args(_TYPES[feature]) or (_TYPES[feature],)
+    said = [str(rule.when[feature]).lstrip("<>=! ") for rule in rules if feature in rule.when]
+    found: list[Value] = [None] if type(None) in kinds else []
+    if bool in kinds:
+        return [*found, False, True]
+    if Lane in kinds:
+        return [*found, *Lane]
+    if feature == "task_type":
+        return [*found, *get_args(TaskType)]
+    if str in kinds:
+        return [*found, *said, *further, "another text"]
+    numbers = [float(text) for each in said for text in _NUMBER.findall(each)]
+    step = 1 if int in kinds else 1e-9
+    near = [number + move for number in (0, *numbers) for move in (-step, 0, step)]
+    whole = [int(one) for one in near if one >= 0]
+    return [*found, *(whole if int in kinds else [-1.0, *near, 1.0])]
+
+
+def _kind(feature: str) -> str:
+    names = {bool: "true or false", int: "a number from 0", float: "a number", str: "a text", Lane: "a lane"}
+    kinds = get_args(_TYPES[feature]) or (_TYPES[feature],)
+    return next((names[kind] for kind in kinds if kind in names), "something else")

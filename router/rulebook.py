@@ -1,0 +1,65 @@
+"""What decides on requests, as one value: policy, redactor, judge. A reload puts a new one in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.errors import ConfigError
+from registry.settings import PolicySettings, Settings
+from router.budgets import Payer
+from router.data_classes import DataClasses
+from router.exchange import Incoming
+from router.policy import Rules, compile_policy, digest_of
+from router.redaction.redactor import RuleRedactor, default_redactor
+
+if TYPE_CHECKING:
+    # It judges attempts, which know the rulebook by which they were routed.
+    from router.judging import Judge
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """A policy ready to decide; a request keeps the one with which it began."""
+
+    settings: Settings
+    rules: Rules
+    digest: str
+    """The digest of the policy, which every decision names."""
+    redactor: RuleRedactor
+    classes: DataClasses
+    judge: Judge
+
+    def payer(self, incoming: Incoming) -> Payer:
+        """Return who pays for a request, and within which budgets."""
+        return Payer(self.policy.budget, incoming.client, incoming.hints.session)
+
+    @property
+    def policy(self) -> PolicySettings:
+        """The policy that it was made of."""
+        return self.settings.policy
+
+
+def compile_rulebook(settings: Settings, judge: Judge | None = None) -> Rulebook:
+    """Return the rulebook of settings; without a judge it decides, and nothing is verified of the answers.
+
+    Raises:
+        ConfigError: a rule or a pattern cannot be used.
+
+    """
+    # Imported here: it judges attempts, which know their rulebook.
+    from router.judging import Judge
+
+    policy, redactor = settings.policy, default_redactor(settings.redaction.rules)
+    _check_customer_types(policy.customer_data_types, redactor.types)
+    classes = DataClasses(policy, redactor.types)
+    return Rulebook(settings, compile_policy(policy), digest_of(policy), redactor, classes, judge or Judge())
+
+
+def _check_customer_types(named: Collection[str], known: Collection[str]) -> None:
+    """Refuse a type that nothing is ever masked as: it would keep no customer data at home."""
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        types = ", ".join(sorted(known))
+        raise ConfigError(f"policy.customer_data_types: no redaction rule finds {unknown[0]!r}; known types: {types}")
