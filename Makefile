@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NO_KEYS := env -u OPENAI_API_KEY -u ANTHROPIC_API_KEY MLFLOW_DISABLE_TELEMETRY=true HF_HUB_OFFLINE=1
 
-.PHONY: help setup demo test test-all test-clients lint bench bench-seedling lock clean
+.PHONY: help setup demo test test-all test-clients lint bench bench-proxies bench-seedling lock clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ lint: $(READY) ## ruff, mypy strict, import-linter
 bench: $(READY) ## measure speed and memory, as ratios in one run
 	@$(NO_KEYS) $(BIN)/python -P -m tests.bench
 
+bench-proxies: $(READY) ## measure the router beside LiteLLM's proxy (installed on demand) and a bare one
+	@$(NO_KEYS) $(BIN)/python -P -m tests.bench.proxies $(BENCH)
+
 bench-seedling: $(READY) ## measure what the shipped base learns of the workloads in MODELBREEDER_DATA
 	@$(NO_KEYS) $(BIN)/python -P -m tests.bench.seedling_reach
 
@@ -52,6 +55,6 @@ lock: $(READY) ## resolve the newest allowed versions into constraints.txt
 	@.ci/lock $(VENV)
 
 clean: ## remove the virtual environment, caches and everything that a demo left
-	rm -rf $(VENV) .clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mlruns
+	rm -rf $(VENV) .bench .clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mlruns
 	@! [ -e modelbreeder.toml ] || grep -q '"rehearsal"' modelbreeder.toml || { echo 'this checkout is a real home: its data stays'; exit 1; }
 	rm -rf data/artifacts data/datasets data/runs data/backups data/ledger.db* data/router.log modelbreeder.toml

@@ -63,6 +63,8 @@ class TrainingPart(_Part):
 
     epochs: float = Field(12.0, gt=0)
     """Passes over the training rows."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Most tokens to train on in all, so that long rows are passed over fewer times; unset leaves it to `epochs`."""
     learning_rate: float = Field(3e-3, gt=0)
     """Peak learning rate; falls to zero along a cosine."""
     batch_size: int = Field(32, ge=1)

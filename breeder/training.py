@@ -21,7 +21,7 @@ from breeder.checkpoints import is_sealed, latest_sealed, seal
 from breeder.dataset import write_atomically
 from breeder.heap import return_freed_memory
 from breeder.progress import Paced, Report
-from breeder.recipe import Recipe
+from breeder.recipe import Recipe, TrainingPart
 from registry.errors import DataError
 
 if TYPE_CHECKING:
@@ -142,7 +142,9 @@ def _trainer(
     )
     trainer = _bounded_trainer(recipe.training.micro_batch_tokens)(
         model=_base_model(model_dir, recipe),
-        args=_arguments(recipe, checkpoints),
+        args=_arguments(
+            recipe, checkpoints, epochs_within(recipe.training, sum(len(row["input_ids"]) for row in rows))
+        ),
         train_dataset=Dataset.from_list([dict(row) for row in rows]),
         processing_class=tokenizer,
         peft_config=lora,
@@ -206,14 +208,19 @@ def _base_model(model_dir: Path, recipe: Recipe) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, quantization_config=quantized)
 
 
-def _arguments(recipe: Recipe, checkpoints: Path) -> SFTConfig:
+def epochs_within(training: TrainingPart, tokens: int) -> float:
+    """Return how often rows of so many tokens are passed over: as the recipe says, less where that is too much."""
+    return training.epochs if training.max_tokens is None else min(training.epochs, training.max_tokens / tokens)
+
+
+def _arguments(recipe: Recipe, checkpoints: Path, epochs: float) -> SFTConfig:
     import torch
     from trl.trainer.sft_config import SFTConfig
 
     training, cuda = recipe.training, torch.cuda.is_available()
     return SFTConfig(
         output_dir=str(checkpoints),
-        num_train_epochs=training.epochs,
+        num_train_epochs=epochs,
         per_device_train_batch_size=training.batch_size,
         learning_rate=training.learning_rate,
         lr_scheduler_type="cosine",

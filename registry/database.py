@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from enum import StrEnum
 from pathlib import Path
 
 import pysqlite3
@@ -19,17 +18,11 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from registry.entities import Durability
 from registry.errors import ConfigError, LedgerError
 from registry.migrations.upgrade import bring_to_head
 
 _WRITES = "modelbreeder_writes"
-
-
-class Durability(StrEnum):
-    """What a commit survives: `full` a power cut, `normal` only the death of the process (SQLite)."""
-
-    FULL = "full"
-    NORMAL = "normal"
 
 
 class Database:

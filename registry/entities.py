@@ -14,6 +14,13 @@ from typing import TypeAlias
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
+class Durability(StrEnum):
+    """What a commit survives: `full` a power cut, `normal` only the death of the process (SQLite)."""
+
+    FULL = "full"
+    NORMAL = "normal"
+
+
 class Lane(StrEnum):
     """Where a task goes."""
 

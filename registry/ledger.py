@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from registry.chain import GENESIS, content_digest, event_hash
 from registry.columns import Scalar
-from registry.database import Database, Durability
-from registry.entities import Event, Intent, Interaction, Lane, Outcome, Purpose, Status
+from registry.database import Database
+from registry.entities import Durability, Event, Intent, Interaction, Lane, Outcome, Purpose, Status
 from registry.errors import ConflictError, LedgerError
 from registry.ids import NewId
 from registry.ledger_check import ChainReport, check_chain

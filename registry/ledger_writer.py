@@ -1,8 +1,8 @@
 """One thread that writes what many submit: a commit costs a flush of the disk, so those who wait share it.
 
-Nobody waits for a flush who need not: what is about to leave the machine and what a person said are flushed before
-their future is done. The rest then survives the death of the process, and a power cut once the next flush has come,
-at the latest 50 ms after the last write.
+With `Durability.NORMAL` only what is about to leave the machine and what a person said are flushed before their future
+is done. The rest then survives the death of the process, and a power cut once the next flush has come, at the latest
+50 ms after the last write.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from registry.database import Durability
-from registry.entities import Event, Feedback, Intent, Lane
+from registry.entities import Durability, Event, Feedback, Intent, Lane
 from registry.errors import ConflictError, DataError, LedgerError, ModelBreederError, NotFoundError
 from registry.ledger import Ledger
 
@@ -43,8 +42,9 @@ class LedgerWriter:
     take its intent with it.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, durability: Durability = Durability.FULL) -> None:
         self._ledger = ledger
+        self._durability = durability
         self._queue: _Queue = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
@@ -122,7 +122,7 @@ class LedgerWriter:
 
     def _write(self, batch: Sequence[_Submission]) -> None:
         events = [event for each in batch for event in each.events]
-        durability = Durability.FULL if any(map(_waits_for_disk, events)) else Durability.NORMAL
+        durability = Durability.FULL if any(map(_waits_for_disk, events)) else self._durability
         try:
             ids = iter(self._ledger.append(*events, durability=durability))
         except (ConflictError, DataError, NotFoundError) as error:

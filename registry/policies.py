@@ -72,7 +72,7 @@ class BudgetSettings(_Section):
 
 
 class DataClassSettings(_Section):
-    """One data class, and what tells it where the client does not say it; a class that is local-only wins over others."""
+    """One data class, and what tells it where the client does not; a class that is local-only wins over others."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")
     """Class that such a task is of, as in client."""

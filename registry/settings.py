@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from registry.entities import Purpose
+from registry.entities import Durability, Purpose
 from registry.errors import ConfigError
 from registry.policies import (
     LOCAL_ONLY_CLASSES,
@@ -102,6 +102,10 @@ class LedgerSettings(_Section):
 
     url: str | None = None
     """Database URL; unset is a SQLite file in the home."""
+    durability: Durability = Durability.FULL
+    """What a power cut may take: nothing that anybody was told (full), or at most the outcomes and local requests of
+    the last 50 ms (normal, which spares each request a flush of the disk). What leaves for a cloud is always on the
+    disk before, and no setting lets the death of the process take anything."""
     purpose: Literal[Purpose.USER, Purpose.REHEARSAL] = Purpose.USER
     """What this home's traffic is; `rehearsal` homes are made by `rehearse` and `demo`."""
 
@@ -223,18 +227,18 @@ def _near_choice(problem: ErrorDetails) -> str:
 
 def _known_keys(section: list[str]) -> list[str]:
     """Return the keys that a section may have; upstreams and rules are sections of the user's own naming."""
+    inner: Mapping[str, type[BaseModel]] = {
+        "rules": PolicyRule,
+        "classes": DataClassSettings,
+        "verify": VerifySettings,
+        "budget": BudgetSettings,
+    }
     if not section:
         return sorted(Settings.model_fields)
-    if section[:2] == ["policy", "rules"]:
-        return sorted(PolicyRule.model_fields)
-    if section[:2] == ["policy", "classes"]:
-        return sorted(DataClassSettings.model_fields)
-    if section[:2] == ["policy", "verify"]:
-        return sorted(VerifySettings.model_fields)
-    if section[:2] == ["policy", "budget"]:
-        return sorted(BudgetSettings.model_fields)
     if section[0] == "upstreams":
         return sorted(UpstreamSettings.model_fields)
+    if section[0] == "policy" and len(section) > 1 and section[1] in inner:
+        return sorted(inner[section[1]].model_fields)
     return sorted(type(Settings.model_fields[section[0]].default).model_fields)
 
 

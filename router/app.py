@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from registry.entities import Json
 from registry.errors import ModelBreederError
-from registry.tokens import Client
+from registry.tokens import LOCAL_CLIENT, Client
 from router.access import TOKEN_HEADERS, Guarded
 from router.admission import InFlight
 from router.chat import model_list, model_object
@@ -194,8 +194,9 @@ def _incoming(request: Request, dialect: Dialect, raw: bytes) -> Incoming:
 
 
 def _headers(request: Request) -> dict[str, str]:
-    """Return what a request says beside its body; the credentials were for the door."""
-    return {name: value for name, value in request.headers.items() if name not in TOKEN_HEADERS}
+    """Return what a request says beside its body, without a token of ours, which was for the door."""
+    hidden = TOKEN_HEADERS if _client(request).name != LOCAL_CLIENT else ()
+    return {name: value for name, value in request.headers.items() if name not in hidden}
 
 
 def _client(request: Request) -> Client:

@@ -52,6 +52,9 @@ class Ask:
     """Whether the client asks for temperature 0."""
 
 
+NO_ASK = Ask()
+
+
 class AskedAgain:
     """The asks of the last hour that were answered, as digests under a key of this process alone."""
 
@@ -84,7 +87,7 @@ class AskedAgain:
         turns = objects(chat.get("messages"))
         places = list(asks(turns))
         if not places:
-            return Ask()
+            return NO_ASK
         last = normal(spoken(turns[places[-1]].get("content")))
         earlier = (normal(spoken(turns[place].get("content"))) for place in reversed(places[:-1]))
         seen = "".join(hashlib.blake2b(payload.encode()).hexdigest() for payload in payloads)

@@ -120,7 +120,7 @@ async def open_deps(
         stack.callback(database.close)
         ledger = Ledger(database, new_writer_id("router", this_process(), outside.new_id), outside.new_id)
         registry = Registry(Catalog(database), outside.monotonic)
-        writer = stack.enter_context(LedgerWriter(ledger))
+        writer = stack.enter_context(LedgerWriter(ledger, settings.ledger.durability))
         recorder = Recorder(writer, outside.clock)
         budgets, loops = Budgets(Spending(database)), Loops(outside.monotonic)
         recorder.watch(budgets.observe)

@@ -9,7 +9,6 @@ from registry.entities import Evaluation, Lane, Specialist, TaskEnvelope, Verdic
 from registry.settings import PUBLIC, Choice, PolicySettings
 from router.naming import Target
 
-
 OPAQUE = (
     "the request has images, files or sound, which cannot be searched for secrets;"
     ' policy.images = "allow" lets them go to a cloud'

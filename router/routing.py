@@ -11,7 +11,7 @@ from typing import cast
 from registry.entities import Lane, RouteDecision, TaskEnvelope
 from registry.prompting import Prompt, prompt_of
 from registry.settings import Settings, UpstreamSettings, is_private
-from router.asked_again import Ask, AskedAgain, session_of
+from router.asked_again import NO_ASK, Ask, AskedAgain, session_of
 from router.budgets import Budgets, Payer
 from router.chat import JsonObject
 from router.dialects.known import dialect_of
@@ -73,7 +73,7 @@ class Routed:
     """By what the tool loop that it begins or goes on is remembered; empty where it has no tools."""
     context: Context | None = None
     """The request less what its task does not need, where policy sends no more than that to a cloud."""
-    ask: Ask = Ask()
+    ask: Ask = NO_ASK
     """What it asks, as it is known again when it is asked once more."""
 
     @property
@@ -231,7 +231,8 @@ class Router:
             vision=envelope.multimodal,
             json_schema=wants_json(routed.chat) and not wants_json_object(routed.chat),
         )
-        may_leave = routed.decision.lane is Lane.CLOUD_ESCALATION
+        stays = envelope.multimodal and policy.images == "refuse"
+        may_leave = routed.decision.lane is Lane.CLOUD_ESCALATION and not stays
         found = next_targets(failure, asked, policy, upstreams, needs, may_leave=may_leave, rests=rests)
         if not found:
             return None

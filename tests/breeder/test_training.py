@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from breeder.recipe import LoraPart, Recipe, TrainingPart
 from breeder.shipped import shipped
-from breeder.training import ChatExample, split_batch, train_adapter
+from breeder.training import ChatExample, epochs_within, split_batch, train_adapter
 
 PAD = 0
 
@@ -49,3 +49,22 @@ def test_a_training_in_parts_has_the_losses_of_one_in_whole_batches(tmp_path: Pa
     whole, parts = losses(100_000), losses(64)
     assert [step for step, _ in whole] == [10]
     assert [loss for _, loss in parts] == pytest.approx([loss for _, loss in whole], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("limit", "tokens", "epochs"), [(None, 10**9, 6.0), (600, 100, 6.0), (300, 100, 3.0), (50, 100, 0.5)]
+)
+def test_long_rows_are_passed_over_fewer_times(limit: int | None, tokens: int, epochs: float) -> None:
+    assert epochs_within(TrainingPart(epochs=6, max_tokens=limit), tokens) == epochs
+
+
+def test_a_limit_on_tokens_ends_a_training_early(tmp_path: Path) -> None:
+    examples = [ChatExample(({"role": "user", "content": f"say {n}"},), "yes") for n in range(16)]
+    steps = []
+    for name, limit in (("all", None), ("some", 250)):
+        training = TrainingPart(epochs=4, batch_size=4, precision="fp32", max_tokens=limit)
+        recipe = Recipe(name=name, lora=LoraPart(rank=4, alpha=8), training=training)
+        steps.append(train_adapter(shipped("data/seedling"), examples, recipe, tmp_path / name, lambda _: None).steps)
+
+    assert steps[0] == 16
+    assert 0 < steps[1] < 16

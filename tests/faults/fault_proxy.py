@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -55,7 +55,7 @@ class FaultProxy:
         if self.fault is Fault.REFUSE:
             return reset(writer)
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
-        asking = asyncio.create_task(_pass_on(reader, there_writer))
+        asking = asyncio.create_task(_ask(reader, there_writer))
         try:
             await self._answer(there_reader, writer)
         except ConnectionError:
@@ -92,6 +92,13 @@ class FaultProxy:
             reset(writer)
         elif self.fault is Fault.DELAY:
             await _pass_on(reader, writer)
+
+
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass the requests on until the daemon leaves, and then leave its upstream too."""
+    with suppress(ConnectionError):
+        await _pass_on(reader, writer)
+    writer.close()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

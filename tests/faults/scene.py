@@ -1,4 +1,4 @@
-"""The real daemon before the scripted upstream, asked over raw sockets: each byte that a client gets, and the ledger."""
+"""The real daemon before the scripted upstream, asked over raw sockets: every byte a client gets, and the ledger."""
 
 from __future__ import annotations
 
@@ -56,6 +56,11 @@ base_url = "{proxy}"
 models = ["far-5"]
 cooldown_s = 0
 attempts = 1
+[upstreams.halting]
+base_url = "{proxy}"
+models = ["halting-5"]
+cooldown_s = 0
+idle_timeout_s = 1
 [upstreams.gone]
 base_url = "http://127.0.0.1:1/v1"
 models = ["gone-5"]

@@ -56,18 +56,27 @@ def running(take: Connection) -> Iterator[int]:
     """Take connections in a loop of a thread of its own; give the port."""
     loop, port = asyncio.new_event_loop(), 0
     ready = threading.Event()
+    # Held here: nobody else holds a task whose connection says nothing any more.
+    tasks: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(take(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def serve() -> None:
         nonlocal port
-        server = await asyncio.start_server(take, "127.0.0.1", 0, backlog=512)
+        server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=512)
         port = server.sockets[0].getsockname()[1]
         ready.set()
         await stopped.wait()
         server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Connections that were closed are gone one turn of the loop later.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     stopped = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)

@@ -14,7 +14,7 @@ import pytest
 from registry.entities import Status
 from tests.faults.answers import CHAT, COMPLETIONS, Answer, Wordwise, error_frame, frames
 from tests.faults.fault_proxy import Fault
-from tests.faults.reading import END_MARKS, ERROR_MARKS, request
+from tests.faults.reading import END_MARKS, ERROR_MARKS, read_stream, request
 from tests.faults.scene import MODELS, PAIRS, Scene, Told, scene
 from tests.faults.scripted_upstream import HEAD, LAST_CHUNK, gated, in_turn, resets_at_once, sends
 from tests.router.raw_upstream import ends, hangs, writes
@@ -108,10 +108,16 @@ def test_r11_an_error_in_the_stream_is_told_in_the_clients_dialect(world: Scene,
 @pytest.mark.parametrize("client", [CHAT, COMPLETIONS])
 def test_r08_silence_behind_the_first_delta_cuts_the_stream(world: Scene, client: str) -> None:
     world.upstream.follows(in_turn(sends(spoken(client, 1)), hangs))
-    told = world.told(client, request(client, "sleepy-5", "say three names", stream=True))
+    world.proxy.does(Fault.NONE)
+    told = world.told(client, request(client, "halting-5", "say three names", stream=True))
 
     check_cut(world, client, told, 1)
     assert b"upstream_timeout" in told.body
+
+
+def written_until(words: int) -> bytes:
+    """Return what a server writes until so many words are out."""
+    return HEAD + b"".join(f"{len(one):x}\r\n".encode() + one + b"\r\n" for one in spoken(CHAT, words))
 
 
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.CUT])
@@ -119,18 +125,13 @@ def test_r08_silence_behind_the_first_delta_cuts_the_stream(world: Scene, client
 def test_r09_a_connection_that_breaks_under_way_cuts_the_stream(world: Scene, fault: Fault, words: int) -> None:
     sent = sends(frames(CHAT, Answer("".join(WORDS)), Wordwise()), whole=True)
     world.upstream.follows(in_turn(sent, hangs))
-    world.proxy.does(fault, after_bytes=len(_bytes_up_to(words)))
+    world.proxy.does(fault, after_bytes=len(written_until(words)))
     with world.ask(CHAT, request(CHAT, "far-5", "say three names", stream=True)) as asking:
         asking.until(WORDS[words - 1].strip().encode())
         world.proxy.gate.set()
         told = asking.rest()
 
     check_cut(world, CHAT, told, words)
-
-
-def _bytes_up_to(words: int) -> bytes:
-    """Return what a server writes until so many words are out."""
-    return HEAD + b"".join(f"{len(one):x}\r\n".encode() + one + b"\r\n" for one in spoken(CHAT, words))
 
 
 def test_r09_the_official_clients_raise_on_every_kind_of_cut(world: Scene) -> None:
@@ -157,3 +158,26 @@ def test_r09_anthropics_client_raises_on_a_cut(world: Scene) -> None:
             list(client.messages.create(**asked, stream=True))
         with pytest.raises(anthropic.APIError), client.messages.stream(**asked) as stream:
             stream.until_done()
+
+
+def test_r08_a_connection_that_goes_half_open_cuts_the_stream(world: Scene) -> None:
+    world.upstream.follows(sends(frames(CHAT, Answer("".join(WORDS)), Wordwise()), whole=True))
+    world.proxy.does(Fault.HALF_OPEN, after_bytes=len(written_until(1)))
+    told = world.told(CHAT, request(CHAT, "halting-5", "say three names", stream=True))
+    world.proxy.gate.set()
+
+    check_cut(world, CHAT, told, 1)
+
+
+@pytest.mark.parametrize("fault", [Fault.NONE, Fault.DELAY, Fault.THROTTLE])
+def test_r12_a_stream_that_comes_late_or_byte_by_byte_is_whole(world: Scene, fault: Fault) -> None:
+    said = Answer("".join(WORDS))
+    world.upstream.follows(sends(frames(CHAT, said, Wordwise()), whole=True))
+    world.proxy.does(fault, after_bytes=len(written_until(1)))
+    with world.ask(CHAT, request(CHAT, "far-5", "say three names", stream=True)) as asking:
+        asking.until(b"Ada")
+        world.proxy.gate.set()
+        told = asking.rest()
+
+    assert told.whole
+    assert read_stream(CHAT, told.body) == said

@@ -9,9 +9,10 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from registry.database import Database, Durability, open_database
+from registry.database import Database, open_database
 from registry.entities import (
     Candidate,
+    Durability,
     Evaluation,
     Intent,
     Lane,

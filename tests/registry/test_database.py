@@ -19,7 +19,8 @@ from sqlalchemy.exc import IntegrityError
 
 import registry.migrations
 from registry.catalog import Catalog
-from registry.database import Database, Durability, open_database
+from registry.database import Database, open_database
+from registry.entities import Durability
 from registry.errors import ConfigError, LedgerError
 from registry.ids import new_id
 from registry.ledger import Ledger

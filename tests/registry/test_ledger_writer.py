@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 from typing_extensions import override
 
-from registry.database import Durability
-from registry.entities import Feedback, FeedbackVerdict, Lane
+from registry.entities import Durability, Feedback, FeedbackVerdict, Lane
 from registry.errors import ConflictError, DataError, LedgerError, NotFoundError
 from registry.ids import new_id
 from registry.ledger import Ledger
@@ -155,7 +154,7 @@ def leaving(interaction_id, lane):
 
 def test_what_is_about_to_leave_is_on_the_disk_first_and_the_rest_soon(database):
     ledger = WatchedLedger(database)
-    with LedgerWriter(ledger) as writer:
+    with LedgerWriter(ledger, Durability.NORMAL) as writer:
         for event in (leaving("i1", Lane.CLOUD_ESCALATION), outcome("i1"), leaving("i2", Lane.LOCAL_FAST)):
             writer.submit(event).result(30)
         assert ledger.flushed.wait(30)
@@ -166,7 +165,7 @@ def test_what_is_about_to_leave_is_on_the_disk_first_and_the_rest_soon(database)
 
 def test_a_writer_that_is_closed_leaves_nothing_unflushed(database):
     ledger = WatchedLedger(database)
-    with LedgerWriter(ledger) as writer:
+    with LedgerWriter(ledger, Durability.NORMAL) as writer:
         writer.submit(leaving("i1", Lane.LOCAL_FAST)).result(30)
 
     assert ledger.flushed.is_set()
@@ -174,8 +173,18 @@ def test_a_writer_that_is_closed_leaves_nothing_unflushed(database):
 
 def test_one_event_that_leaves_flushes_all_that_are_written_with_it(database):
     ledger = WatchedLedger(database)
-    with LedgerWriter(ledger) as writer:
+    with LedgerWriter(ledger, Durability.NORMAL) as writer:
         writer.submit(leaving("i1", Lane.LOCAL_FAST), leaving("i2", Lane.CLOUD_ESCALATION)).result(30)
 
     assert ledger.writes == ["full"]
+    assert not ledger.flushed.is_set()
+
+
+def test_by_default_everything_is_on_the_disk_before_anybody_hears_of_it(database):
+    ledger = WatchedLedger(database)
+    with LedgerWriter(ledger) as writer:
+        for event in (leaving("i1", Lane.LOCAL_FAST), outcome("i1")):
+            writer.submit(event).result(30)
+
+    assert ledger.writes == ["full", "full"]
     assert not ledger.flushed.is_set()

@@ -110,6 +110,8 @@ def test_the_base_is_bred_from_with_the_embedded_engine_and_asked_with_a_private
         ("[policy]\nlocal_task_types = ['sumarize']", "policy.local_task_types.0: Input should be 'plan', 'review'"),
         ("[policy]\neither_task_types = ['sumarize']", "(value: 'sumarize'); did you mean 'summarize'?"),
         ("[policy]\nchoose = 'cheepest'", "did you mean 'cheapest'?"),
+        ("[policy.budget]\nday_used = 1", "unknown key 'policy.budget.day_used'; did you mean 'day_usd'?"),
+        ("[policy]\nbudget = { day_usd = -1 }", "policy.budget.day_usd"),
         ("[policy]\nmax_local_tokens = 0", "policy.max_local_tokens: Input should be greater than or equal to 1"),
         (
             "[local]\nruntime = 'olama'\nbase = 'q'\n" + MINE,

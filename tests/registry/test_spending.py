@@ -17,7 +17,7 @@ CALLS = [
     ("ci", "s1", 0, Lane.CLOUD_ESCALATION, 0.5, {}),
     ("ci", "s1", 10, Lane.CLOUD_ESCALATION, 0.25, {}),
     ("ci", "s2", 11, Lane.CLOUD_ESCALATION, None, {}),
-    ("ci", "s1", 12, Lane.LOCAL_FAST, 0.0, {}),
+    ("ci", "s1", 12, Lane.LOCAL_FAST, 9.0, {}),
     ("laptop", "s1", 13, Lane.CLOUD_ESCALATION, 1.0, {}),
     ("laptop", None, 14, Lane.CLOUD_ESCALATION, None, {"status": Status.CLIENT_CANCELLED, "usage": None}),
     ("laptop", None, 15, Lane.CLOUD_ESCALATION, None, {"status": Status.ERROR, "usage": None}),

@@ -141,6 +141,8 @@ def test_what_was_edited_for_an_earlier_ask_is_done() -> None:
     assert changed_files([user("make nine files"), *edits]) == 9
     assert changed_files([user("make nine files"), *edits, answer, user("thanks, a commit message?")]) == 0
     assert changed_files([user(GIT), answer, user("what is in the third?")]) == 4
+    assert changed_files([user("what changed?"), called("Bash"), result(GIT)]) == 4
+    assert changed_files([user("what changed?"), called("Bash"), result(GIT), answer, user("thanks")]) == 0
 
 
 @settings(max_examples=200)

@@ -93,8 +93,6 @@ def test_a_tool_loop_knows_what_it_began_with() -> None:
     assert headless.opening_tokens == headless.estimated_tokens
 
 
-
-
 GIT = "".join(f"diff --git a/f{number}.py b/f{number}.py\nindex 1..2 100644\n" for number in range(9))
 
 

@@ -216,6 +216,21 @@ def test_a_server_of_ones_own_that_fails_does_not_hand_the_picture_on(tmp_path: 
     run(scene())
 
 
+def test_a_private_cloud_that_fails_does_not_hand_the_picture_to_a_real_one(tmp_path: Path) -> None:
+    async def scene() -> None:
+        settings = given(base={"vision": True})
+        policy = settings.policy.model_copy(update={"cloud": "mine/llava"})
+        changed = settings.model_copy(update={"policy": policy, "local": LocalSettings()})
+        async with world(tmp_path, changed) as made:
+            made.private.script = [FakeReply(500, headers={"retry-after": "60"}, pieces=[b"{}"])]
+            await failure(made, {**look(), "model": "auto"})
+
+            assert len(made.private.requests) == 1
+            assert made.cloud.requests == []
+
+    run(scene())
+
+
 def test_a_server_of_ones_own_that_cannot_see_is_not_asked(tmp_path: Path) -> None:
     async def scene() -> None:
         async with world(tmp_path, given(base={})) as made:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry.entities import Lane
 from registry.settings import PolicySettings
-from router.loops import Loops, keys_of_loop
+from router.loops import Loops, _key, keys_of_loop
 from router.naming import Target
 from router.offers import BaseOffer, CloudOffer, PolicyInput
 from router.policy import compile_policy, decide
@@ -110,7 +110,10 @@ def test_a_folded_history_is_known_by_its_session(tmp_path: Path) -> None:
     async def scene() -> None:
         async with world(tmp_path, settings(ABLE)) as made:
             await lane(made, turn(0), changed_files="20", session="s1")
-            assert await lane(made, turn(3, text="(what came before)"), session="s1") == ("cloud_escalation", "tool-loop")
+            assert await lane(made, turn(3, text="(what came before)"), session="s1") == (
+                "cloud_escalation",
+                "tool-loop",
+            )
             assert await lane(made, turn(3, text="(what came before)"), session="s2") == ("local_fast", "general-local")
 
     run(scene())
@@ -147,11 +150,7 @@ def test_requests_without_tools_are_of_no_loop() -> None:
 
 @pytest.mark.parametrize("other", [("a", "bc"), ("abc", ""), ("ab", "c ")])
 def test_no_two_openings_share_a_key(other: tuple[str, str]) -> None:
-    def key(texts: tuple[str, str]) -> tuple[str, ...]:
-        messages: list[Any] = [{"role": "user", "content": text} for text in texts]
-        return keys_of_loop({"messages": messages}, envelope(has_tools=True), "local")
-
-    assert key(("ab", "c")) != key(other)
+    assert _key("ab", "c") != _key(*other)
 
 
 def test_a_loop_without_a_turn_for_an_hour_is_forgotten() -> None:
@@ -168,9 +167,7 @@ def test_a_loop_without_a_turn_for_an_hour_is_forgotten() -> None:
 @bounded(max_examples=100)
 @given(
     st.lists(
-        st.tuples(
-            st.lists(st.sampled_from("abcdef"), max_size=2), st.sampled_from(list(Lane)), st.booleans()
-        ),
+        st.tuples(st.lists(st.sampled_from("abcdef"), max_size=2), st.sampled_from(list(Lane)), st.booleans()),
         max_size=40,
     )
 )

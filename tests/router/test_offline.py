@@ -21,13 +21,14 @@ from tests.router.recording_upstream import recording_upstream
 
 CHAT = {"messages": [{"role": "user", "content": "Summarize this."}]}
 MESSAGES = {"max_tokens": 9, **CHAT}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 LOOP = {
     "messages": [
         {"role": "user", "content": "x"},
-        {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "assistant", "tool_calls": [CALL]},
         {"role": "tool", "tool_call_id": "c", "content": "y"},
     ]
-}  # fmt: skip
+}
 MODELS = ("gpt-5.4", "auto", "local", "cloud", "vendor/gpt-5.4", "spare/m", "tagged/big:120b-cloud", "workflow:w")
 MORE = """
 [upstreams.spare]

@@ -132,7 +132,7 @@ _CONDITIONS = st.fixed_dictionaries(
 ).filter(bool)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(
     st.lists(_CONDITIONS, min_size=2, max_size=2),
     st.lists(

@@ -225,7 +225,9 @@ def test_what_the_process_is_built_of_is_named_and_not_applied(
 ) -> None:
     async def scene() -> None:
         async with reloadable(tmp_path) as (made, reloader, write):
-            write('offline = true\n[daemon]\nport = 9999\n[local]\nthreads = 3\n[upstreams.x]\nbase_url = "http://x/v1"\n')
+            write(
+                'offline = true\n[daemon]\nport = 9999\n[local]\nthreads = 3\n[upstreams.x]\nbase_url = "http://x/v1"\n'
+            )
             for _ in range(2):
                 await reloader.reload()
 
