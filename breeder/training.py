@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from breeder.checkpoints import is_sealed, latest_sealed, seal
 from breeder.dataset import write_atomically
-from breeder.heap import return_freed_memory
+from breeder.heap import return_freed_memory, trim_heap
 from breeder.progress import Paced, Report
 from breeder.recipe import Recipe, TrainingPart
 from registry.errors import DataError
@@ -277,6 +277,7 @@ def _watcher(checkpoint_seconds: float, paced: Paced) -> TrainerCallback:
         def on_step_end(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
         ) -> TrainerControl:
+            trim_heap()
             if time.monotonic() - self.saved_at >= checkpoint_seconds:
                 self.saved_at = time.monotonic()
                 control.should_save = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -69,7 +70,11 @@ class Ledger:
         self._new_id = new_id
         self._mark = asdict(process or this_process())
         self._random_bytes = random_bytes
+        self._gate = threading.Lock()
         self._open: set[str] = set()
+        """Interactions that this writer began and did not end."""
+        self._end: tuple[int, str] | None = None
+        """The last link of this writer's chain, None where only the database knows it."""
 
     def append(self, *appended: Event, durability: Durability = Durability.FULL) -> list[str]:
         """Record events in one transaction and return their ids; they are durable when this returns.
@@ -86,14 +91,21 @@ class Ledger:
         if not rows:
             return []
         try:
-            with self._database.write(durability) as connection:
-                _require_order(connection, rows)
-                self._insert(connection, rows)
+            with self._gate:
+                self._write(rows, durability)
         except IntegrityError as error:
             raise ConflictError(f"an event of {_ids(rows)} was recorded before: {error.orig}; read it first") from error
+        return [row.event_id for row in rows]
+
+    def _write(self, rows: Sequence[EventRow], durability: Durability) -> None:
+        # A write that fails may have failed because another process moved the chain's end.
+        end, self._end = self._end, None
+        with self._database.write(durability) as connection:
+            _require_order(connection, rows, self._open)
+            end = self._insert(connection, rows, end or self._head(connection))
+        self._end = end
         self._open |= {row.interaction_id for row in rows if row.kind is EventKind.INTENT}
         self._open -= {row.interaction_id for row in rows if row.kind is EventKind.OUTCOME}
-        return [row.event_id for row in rows]
 
     def flush(self) -> None:
         """Make all that was appended survive a power cut."""
@@ -195,8 +207,9 @@ class Ledger:
             return 0
         return 1
 
-    def _insert(self, connection: Connection, rows: Sequence[EventRow]) -> None:
-        seq, head = self._head(connection)
+    def _insert(self, connection: Connection, rows: Sequence[EventRow], end: tuple[int, str]) -> tuple[int, str]:
+        """Append rows to the chain behind its end and return the new end."""
+        seq, head = end
         linked: list[dict[str, Scalar]] = []
         bodies: list[dict[str, Scalar]] = []
         for row in rows:
@@ -221,6 +234,7 @@ class Ledger:
             if facts := [row.facts for row in rows if row.kind is kind]:
                 connection.execute(statement, facts)
         self._move_head(connection, seq - len(rows), seq, head)
+        return seq, head
 
     def _head(self, connection: Connection) -> tuple[int, str]:
         """Return the last link of this writer's chain, entering the writer the first time."""
@@ -238,10 +252,12 @@ class Ledger:
             raise LedgerError(f"writer {self.writer_id} wrote twice at once; give each process a writer id of its own")
 
 
-def _require_order(connection: Connection, rows: Sequence[EventRow]) -> None:
-    """Refuse what has no intent, and a second outcome."""
+def _require_order(connection: Connection, rows: Sequence[EventRow], begun: Collection[str]) -> None:
+    """Refuse what has no intent, and a second outcome; the database is not asked of what is known to be open."""
     asked = {row.interaction_id for row in rows if row.kind is not EventKind.INTENT}
-    known, ended = _begun_and_ended(connection, asked)
+    opened = asked.intersection(begun)
+    known, ended = _begun_and_ended(connection, asked - opened)
+    known |= opened
     for row in rows:
         if row.kind is EventKind.INTENT:
             known.add(row.interaction_id)

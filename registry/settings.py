@@ -34,8 +34,8 @@ from registry.upstreams import UpstreamSettings, is_private
 
 __all__ = [
     "EMBEDDED", "LOCAL_ONLY_CLASSES", "PUBLIC", "SEEDLING", "BudgetSettings", "Choice", "DaemonSettings",
-    "DataClassSettings", "LedgerSettings", "LocalSettings", "PolicyRule", "PolicySettings", "RedactionSettings", "Settings", "TaskType",
-    "UpstreamSettings", "VerifySettings", "check_targets", "is_private", "load_settings",
+    "DataClassSettings", "LedgerSettings", "LocalSettings", "PolicyRule", "PolicySettings", "RedactionSettings",
+    "Settings", "TaskType", "UpstreamSettings", "VerifySettings", "check_targets", "is_private", "load_settings",
 ]  # fmt: skip
 
 EMBEDDED = "embedded"

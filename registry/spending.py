@@ -1,4 +1,4 @@
-"""What the cloud has cost, as the ledger says: by client since a time, and in a session.
+"""What the cloud has cost, as the ledger says: by client in a time, and in a session.
 
 A task counts where it began: at the time, for the client and in the session of its intent.
 """
@@ -45,11 +45,12 @@ class Spending:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def by_client(self, since: datetime) -> Mapping[str, Spent]:
-        """Return what the cloud tasks that began since a time cost, by client."""
+    def by_client(self, since: datetime, until: datetime) -> Mapping[str, Spent]:
+        """Return what the cloud tasks that began at or after one time, and before another, cost, by client."""
         query = select(intents.c.client, *_sums).select_from(_joined).group_by(intents.c.client)
         with self._database.read() as connection:
-            rows = connection.execute(query.where(_to_cloud, intents.c.at_utc >= utc_text(since))).all()
+            began = intents.c.at_utc >= utc_text(since), intents.c.at_utc < utc_text(until)
+            rows = connection.execute(query.where(_to_cloud, *began)).all()
         return {client: Spent(usd or 0.0, unpriced) for client, usd, unpriced in rows}
 
     def in_session(self, client: str, session: str) -> Spent:

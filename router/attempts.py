@@ -29,7 +29,7 @@ from router.chat import JsonObject
 from router.dialects.protocol import AnswerFacts
 from router.exchange import Wire
 from router.naming import Target
-from router.routing import Routed
+from router.routed import Routed
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _MAX_HEADER = 400

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -21,14 +21,17 @@ from registry.tokens import Client
 
 _log = logging.getLogger("modelbreeder.router")
 _SESSIONS_HELD = 1024
+_DAYS_HELD = 3
+"""Today, what began yesterday, and one more for a clock that is set wrong for a while."""
+_DAY = timedelta(days=1)
 _CENT = 0.01
 
 
 class SpendingReader(Protocol):
     """What the ledger says; `registry.spending.Spending` is the real one."""
 
-    def by_client(self, since: datetime) -> Mapping[str, Spent]:
-        """Return what the cloud tasks that began since a time cost, by client."""
+    def by_client(self, since: datetime, until: datetime) -> Mapping[str, Spent]:
+        """Return what the cloud tasks that began in a time cost, by client."""
         ...
 
     def in_session(self, client: str, session: str) -> Spent:
@@ -72,10 +75,8 @@ class Budget:
         """What a further call may cost."""
         return self.limit_usd - self.spent_usd - self.reserved_usd
 
-    def bars(self, estimate_usd: float) -> str:
-        """Say why a call that costs about so much may not be made, empty where it may."""
-        if self.left_usd > 0 and estimate_usd <= self.left_usd:
-            return ""
+    def refusal(self, estimate_usd: float) -> str:
+        """Say why a call that costs about so much, which is more than is left, may not be made."""
         unknown = f" and {self.unpriced_calls} calls of unknown price" if self.unpriced_calls else ""
         reserved = f", {usd(self.reserved_usd)} set aside for calls under way" if self.reserved_usd >= _CENT else ""
         used = f"{usd(self.spent_usd)} spent{unknown}{reserved}"
@@ -98,10 +99,35 @@ class _Account:
 
 
 @dataclass(frozen=True, slots=True)
+class _Line:
+    """A budget that applies to a call: its limit, and the account on which the call goes."""
+
+    kind: str
+    limit_usd: float
+    account: _Account
+    client: str
+    day: datetime | None = None
+
+    def has(self, estimate_usd: float) -> bool:
+        """Whether a call of about so much may be made."""
+        left = self.limit_usd - self.account.spent - self.account.reserved
+        return left > 0 and estimate_usd <= left
+
+    def is_low(self, warn_at: float) -> bool:
+        return self.account.spent >= warn_at * self.limit_usd
+
+    def shown(self) -> Budget:
+        words = {"day": "today's budget", "session": "the session's budget"}
+        name = words.get(self.kind, f"client {self.client}'s budget of today")
+        account, resets = self.account, None if self.day is None else self.day + _DAY
+        return Budget(self.kind, name, self.limit_usd, account.spent, account.reserved, account.unpriced, resets)
+
+
+@dataclass(frozen=True, slots=True)
 class _Reserve:
-    payer: Payer
-    at: datetime
+    lines: Sequence[_Line]
     usd: float
+    warn_at: float
 
 
 class Budgets:
@@ -109,8 +135,7 @@ class Budgets:
 
     def __init__(self, spending: SpendingReader) -> None:
         self._spending = spending
-        self._today: datetime | None = None
-        self._days: dict[str | None, _Account] = {}
+        self._days: OrderedDict[datetime, dict[str | None, _Account]] = OrderedDict()
         self._sessions: OrderedDict[tuple[str, str], _Account] = OrderedDict()
         self._reserves: dict[str, _Reserve] = {}
         self.warnings: Counter[str] = Counter()
@@ -118,7 +143,7 @@ class Budgets:
 
     def of(self, payer: Payer, now: datetime) -> tuple[Budget, ...]:
         """Return the budgets that apply to a payer."""
-        return tuple(self._shown(kind, payer, account, now) for kind, account in self._accounts(payer, now))
+        return tuple(line.shown() for line in self._lines(payer, now))
 
     def today(self, limits: BudgetSettings, now: datetime) -> tuple[Budget, ...]:
         """Return the budget of the day, none where there is no limit; for who watches from outside."""
@@ -126,23 +151,24 @@ class Budgets:
 
     def why_barred(self, payer: Payer, estimate_usd: float | None, now: datetime) -> str:
         """Say why no cloud call of a payer may be made, empty where one may; an unknown estimate counts as nothing."""
-        return next((why for budget in self.of(payer, now) if (why := budget.bars(estimate_usd or 0.0))), "")
+        return _why_barred(self._lines(payer, now), estimate_usd or 0.0)
 
     def reserve(self, interaction_id: str, payer: Payer, estimate_usd: float | None, now: datetime) -> str:
         """Set money aside for a call that begins now; or say why not, as `why_barred` does."""
         if not payer.is_limited:
             return ""
-        why = self.why_barred(payer, estimate_usd, now)
+        lines, estimate = tuple(self._lines(payer, now)), estimate_usd or 0.0
+        why = _why_barred(lines, estimate)
         if not why:
-            reserve = self._reserves[interaction_id] = _Reserve(payer, now, estimate_usd or 0.0)
-            self._move(reserve, reserve.usd)
+            self._reserves[interaction_id] = _Reserve(lines, estimate, payer.limits.warn_at)
+            for line in lines:
+                line.account.reserved += estimate
         return why
 
     def release(self, interaction_id: str) -> None:
         """Give back what is set aside for a call that came to nothing: it never left."""
-        reserve = self._reserves.pop(interaction_id, None)
-        if reserve is not None:
-            self._move(reserve, -reserve.usd)
+        if interaction_id in self._reserves:
+            _give_back(self._reserves.pop(interaction_id))
 
     def observe(self, events: Sequence[Event], _took_s: float, _error: BaseException | None) -> None:
         """Count what calls cost that ended, also where the ledger could not record it; for `Recorder.watch`."""
@@ -154,51 +180,55 @@ class Budgets:
         """Return what an answer's header says of the budgets that near their end, empty where none does."""
         if not payer.is_limited:
             return ""
-        return ", ".join(_header(budget) for budget in self.of(payer, now) if _is_low(budget, payer.limits.warn_at))
+        return ", ".join(_header(line.shown()) for line in self._lines(payer, now) if line.is_low(payer.limits.warn_at))
 
     def _settle(self, reserve: _Reserve, outcome: Outcome) -> None:
-        self._move(reserve, -reserve.usd)
-        for kind, account in self._accounts(reserve.payer, reserve.at):
-            account.spent += outcome.cost_usd or 0.0
-            account.unpriced += is_unpriced(outcome)
-            self._warn(self._shown(kind, reserve.payer, account, reserve.at), account, reserve.payer.limits.warn_at)
+        _give_back(reserve)
+        for line in reserve.lines:
+            line.account.spent += outcome.cost_usd or 0.0
+            line.account.unpriced += is_unpriced(outcome)
+            if line.is_low(reserve.warn_at) and line.account.warned_of != line.limit_usd:
+                self._warn(line)
 
-    def _move(self, reserve: _Reserve, amount_usd: float) -> None:
-        for _, account in self._accounts(reserve.payer, reserve.at):
-            account.reserved = max(0.0, account.reserved + amount_usd)
-
-    def _warn(self, budget: Budget, account: _Account, warn_at: float) -> None:
+    def _warn(self, line: _Line) -> None:
         """Write one line to the log when a budget first nears its end."""
-        if account.warned_of == budget.limit_usd or not _is_low(budget, warn_at):
-            return
-        account.warned_of = budget.limit_usd
-        self.warnings[budget.kind] += 1
+        line.account.warned_of = line.limit_usd
+        self.warnings[line.kind] += 1
+        budget = line.shown()
         # A session's name is its client's own text, which no line of the log holds.
         _log.warning(
             "%s: %s of %s are spent, %d calls had no known price",
             budget.name, usd(budget.spent_usd), usd(budget.limit_usd), budget.unpriced_calls,
         )  # fmt: skip
 
-    def _accounts(self, payer: Payer, at: datetime) -> Iterator[tuple[str, _Account]]:
-        """Yield the accounts that apply; a day that is over has none."""
-        limits = payer.limits
-        if limits.day_usd is not None and self._is_today(at):
-            yield "day", self._days.setdefault(None, _Account())
-        if payer.client.day_usd is not None and self._is_today(at):
-            yield "client", self._days.setdefault(payer.client.name, _Account())
+    def _lines(self, payer: Payer, at: datetime) -> Iterator[_Line]:
+        """Yield the budgets that apply to a call that begins at a time."""
+        limits, client = payer.limits, payer.client
+        if limits.day_usd is not None or client.day_usd is not None:
+            day = _day_of(at)
+            accounts = self._day(day)
+            if limits.day_usd is not None:
+                yield _Line("day", limits.day_usd, accounts[None], client.name, day)
+            if client.day_usd is not None:
+                account = accounts.setdefault(client.name, _Account())
+                yield _Line("client", client.day_usd, account, client.name, day)
         if limits.session_usd is not None and payer.session is not None:
-            yield "session", self._session(payer.client.name, payer.session)
+            yield _Line("session", limits.session_usd, self._session(client.name, payer.session), client.name)
 
-    def _is_today(self, at: datetime) -> bool:
-        day = _day_of(at)
-        if self._today is None or day > self._today:
-            found = self._spending.by_client(day)
-            self._days = {client: _Account(spent.usd, spent.unpriced) for client, spent in found.items()}
-            self._days[None] = _Account(
-                sum(spent.usd for spent in found.values()), sum(spent.unpriced for spent in found.values())
+    def _day(self, day: datetime) -> dict[str | None, _Account]:
+        """Return the accounts of a day by client, of all clients under None; a clock that jumps back finds its own."""
+        if day not in self._days:
+            found = self._spending.by_client(day, day + _DAY)
+            accounts: dict[str | None, _Account] = {
+                name: _Account(one.usd, one.unpriced) for name, one in found.items()
+            }
+            accounts[None] = _Account(
+                sum(one.usd for one in found.values()), sum(one.unpriced for one in found.values())
             )
-            self._today = day
-        return day == self._today
+            self._days[day] = accounts
+            if len(self._days) > _DAYS_HELD:
+                self._days.popitem(last=False)
+        return self._days[day]
 
     def _session(self, client: str, session: str) -> _Account:
         key = client, session
@@ -211,15 +241,15 @@ class Budgets:
         self._sessions.move_to_end(key)
         return self._sessions[key]
 
-    def _shown(self, kind: str, payer: Payer, account: _Account, at: datetime) -> Budget:
-        names = {
-            "day": ("today's budget", payer.limits.day_usd),
-            "client": (f"client {payer.client.name}'s budget of today", payer.client.day_usd),
-            "session": ("the session's budget", payer.limits.session_usd),
-        }
-        name, limit = names[kind]
-        resets = None if kind == "session" else _day_of(at) + timedelta(days=1)
-        return Budget(kind, name, limit or 0.0, account.spent, account.reserved, account.unpriced, resets)
+
+def _why_barred(lines: Iterable[_Line], estimate_usd: float) -> str:
+    return next((line.shown().refusal(estimate_usd) for line in lines if not line.has(estimate_usd)), "")
+
+
+def _give_back(reserve: _Reserve) -> None:
+    for line in reserve.lines:
+        # What is left of sums of fractions must not stay set aside for ever.
+        line.account.reserved = max(0.0, line.account.reserved - reserve.usd)
 
 
 def usd(amount: float) -> str:
@@ -230,10 +260,6 @@ def usd(amount: float) -> str:
 
 def _day_of(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _is_low(budget: Budget, warn_at: float) -> bool:
-    return budget.spent_usd >= warn_at * budget.limit_usd
 
 
 def _header(budget: Budget) -> str:

@@ -34,7 +34,7 @@ from router.pricing import Prices
 from router.problems import problem_of
 from router.recording import Recorder
 from router.retrying import AttemptNote, fact
-from router.routing import Routed
+from router.routed import Routed
 from router.sse import events
 from router.upstream import CloudReply
 
@@ -142,7 +142,7 @@ class CloudLane:
             await drain(source)
 
     async def _pass_on(
-        self, attempt: Attempt, reply: CloudReply, stream: Stream, source: AsyncGenerator[bytes, None]
+        self, attempt: Attempt, reply: CloudReply, stream: Stream, source: AsyncGenerator[list[bytes], None]
     ) -> bool:
         """Pass frames on until the end mark; say whether the client's stream has begun."""
         begun = False

@@ -17,7 +17,8 @@ from router.dialects.known import dialects
 from router.dialects.protocol import Dialect, Request
 from router.exchange import Incoming
 from router.problems import InvalidRequestError
-from router.routing import Routed, Router
+from router.routed import Routed
+from router.routing import Router
 from router.unreadable import unreadable
 from router.verifying.contract import contract_names
 

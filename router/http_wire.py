@@ -35,6 +35,7 @@ class HttpWire:
         self._heart = Heartbeat(lambda: self._frame(dialect.ping), later)
         self.gone = False
         self.begun = False
+        self._over = False
 
     async def answer(self, headers: Mapping[str, str], body: bytes) -> None:
         """Send a whole JSON answer."""
@@ -50,6 +51,7 @@ class HttpWire:
         typed = {**headers, "content-type": "application/json", "content-length": str(len(body))}
         await self._send({"type": "http.response.start", "status": status, "headers": _encoded(typed)})
         await self._send({"type": "http.response.body", "body": body})
+        self._over = True
 
     async def begin(self, headers: Mapping[str, str]) -> None:
         """Send the headers of a stream."""
@@ -69,6 +71,8 @@ class HttpWire:
     async def fail(self, problem: Problem, headers: Mapping[str, str]) -> None:
         """Say what went wrong, in what is still open to be said; a stream is not ended."""
         self.hush()
+        if self._over:
+            return
         if self.begun:
             await self.write(self._dialect.error_frame(problem))
         else:
@@ -85,6 +89,7 @@ class HttpWire:
     async def end(self) -> None:
         """Send the terminating chunk."""
         self.hush()
+        self._over = True
         await self._send({"type": "http.response.body", "body": b""})
 
 

@@ -163,4 +163,4 @@ def _text(entry: Mapping[str, object]) -> str:
     at, level, event, *rest = entry.items()
     line = f"{at[1]} {level[1]:7} {event[1]}" + "".join(f" {key}={value}" for key, value in rest)
     # A line break or an escape sequence of a path that a client sent must not look like a line of ours.
-    return "".join(letter if letter.isprintable() else "?" for letter in line)
+    return line if line.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in line)

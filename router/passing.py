@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -11,7 +11,7 @@ from typing import cast
 
 import orjson
 
-from registry.errors import UpstreamError
+from registry.errors import ModelBreederError, UpstreamError
 from router.assembly import ChunkAssembly
 from router.attempts import Attempt, upstream_body
 from router.chat import JsonObject
@@ -19,7 +19,7 @@ from router.dialects.protocol import Passage
 from router.dialects.translation import Translation
 from router.egress import Parcel, read_whole
 from router.fitness import wants_json
-from router.routing import Routed
+from router.routed import Routed
 from router.upstream import CloudReply, UpstreamProblem, UpstreamStatusError
 
 MAX_ANSWER_BYTES = 64 << 20
@@ -35,17 +35,38 @@ class Stream:
     assembly: ChunkAssembly = field(default_factory=ChunkAssembly)
 
 
-async def frames_of(stream: Stream, source: AsyncGenerator[bytes, None], upstream: str) -> AsyncGenerator[bytes, None]:
-    """Yield what the client gets until the end mark; raise UpstreamError where the stream ends before."""
-    async for data in source:
-        frames, chunks = stream.passage.forward(data)
-        for chunk in chunks:
-            stream.assembly.add(chunk)
+async def frames_of(
+    stream: Stream, source: AsyncGenerator[list[bytes], None], upstream: str
+) -> AsyncGenerator[bytes, None]:
+    """Yield what the client gets until the end mark; raise UpstreamError where the stream ends before.
+
+    What arrived together leaves together: a write for each event would cost more than all else that is done with it.
+    """
+    async for arrived in source:
+        frames, broken = _forwarded(stream, arrived)
         if frames:
             yield frames
+        if broken is not None:
+            raise broken
         if stream.passage.ended:
             return
     raise UpstreamError(f"upstream {upstream!r} ended its stream without the end mark; the answer is not whole")
+
+
+def _forwarded(stream: Stream, arrived: Sequence[bytes]) -> tuple[bytes, ModelBreederError | None]:
+    """Return the frames of some events, up to the end mark or to an event that breaks the stream, and how it does."""
+    frames: list[bytes] = []
+    for data in arrived:
+        try:
+            shown, chunks = stream.passage.forward(data)
+        except ModelBreederError as error:
+            return b"".join(frames), error
+        for chunk in chunks:
+            stream.assembly.add(chunk)
+        frames.append(shown)
+        if stream.passage.ended:
+            break
+    return b"".join(frames), None
 
 
 def parcel_of(attempt: Attempt) -> Parcel:
@@ -130,7 +151,7 @@ def passed_headers(reply: CloudReply) -> dict[str, str]:
     return {name: value for name, value in reply.headers.items() if name.startswith(_PASSED_PREFIXES)}
 
 
-async def drain(source: AsyncGenerator[bytes, None]) -> None:
+async def drain(source: AsyncGenerator[list[bytes], None]) -> None:
     """Read on to the end of a finished stream, so that its connection can be used again."""
     with suppress(TimeoutError, UpstreamError):
         async with asyncio.timeout(_DRAIN_S):

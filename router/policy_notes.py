@@ -106,7 +106,7 @@ FEATURE_NOTES: Mapping[str, str] = {
     "retry_count": "times that the same was asked before in its session, or more where the client says so",
     "estimated_tokens": "tokens of all its messages, estimated",
     "has_tools": "it offers tools to call",
-    "in_tool_loop": "its last message is a tool's result",
+    "in_tool_loop": "results of tools have come since the model last spoke",
     "multimodal": "it has images, audio or files",
     "allows_escalation": "false where the client said that it must not go to the cloud",
     "minimum_margin": "what a specialist must have earned: the policy's, or a higher one that the client asks for",

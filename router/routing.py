@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from registry.entities import Lane, RouteDecision, TaskEnvelope
+from registry.entities import Lane, TaskEnvelope
 from registry.prompting import Prompt, prompt_of
 from registry.settings import Settings, UpstreamSettings, is_private
-from router.asked_again import NO_ASK, Ask, AskedAgain, session_of
+from router.asked_again import Ask, AskedAgain, session_of
 from router.budgets import Budgets, Payer
 from router.chat import JsonObject
-from router.dialects.known import dialect_of
-from router.dialects.protocol import Dialect
 from router.envelope import envelope_of
 from router.exchange import Incoming
 from router.failures import FailureKind
@@ -32,99 +30,19 @@ from router.fitness import (
 from router.hints import Hints
 from router.loops import Loops, keys_of_loop
 from router.matching import match_workflow
-from router.minimum_context import Context
 from router.naming import Place, Target, read_place
 from router.offers import BaseOffer, CloudOffer, LocalOffer, PolicyInput
-from router.policy import Route, decide
+from router.policy import decide
 from router.pricing import Prices
 from router.problems import InvalidRequestError
 from router.recording import Latencies
-from router.redaction.opaque import put_back
-from router.redaction.redactor import Redaction
+from router.routed import Routed
 from router.rulebook import Rulebook
 from router.sparing import least_context
 from router.standings import Registry
 
 BY_NAME = "asked for by name"
 _UNTRANSLATED = {"openai.completions": "plain completions", "openai.embeddings": "embeddings"}
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """A request on its way: what came, its masked form, that form as chat, and what was decided."""
-
-    incoming: Incoming
-    interaction_id: str
-    at: datetime
-    redaction: Redaction
-    chat: JsonObject
-    prompt: Prompt | None
-    envelope: TaskEnvelope
-    local: LocalOffer | None
-    cloud: CloudOffer | None
-    """The upstream's model that it is for, or escalates to."""
-    route: Route
-    rulebook: Rulebook
-    """What decided; it goes on to decide on this request, whatever is reloaded meanwhile."""
-    base: BaseOffer | None = None
-    spared: CloudOffer | None = None
-    """The cloud model whose work the general base does; None unless it is aimed at the base."""
-    loop: tuple[str, ...] = ()
-    """By what the tool loop that it begins or goes on is remembered; empty where it has no tools."""
-    context: Context | None = None
-    """The request less what its task does not need, where policy sends no more than that to a cloud."""
-    ask: Ask = NO_ASK
-    """What it asks, as it is known again when it is asked once more."""
-
-    @property
-    def decision(self) -> RouteDecision:
-        """What policy decided."""
-        return self.route.decision
-
-    @property
-    def chose_base(self) -> bool:
-        """Whether policy decided for the general local base."""
-        local = self.decision.lane in (Lane.LOCAL_FAST, Lane.LOCAL_PRIVATE)
-        return local and self.base is not None and self.decision.selected_model_or_stack == self.base.target.name
-
-    def aimed_at_base(self) -> Routed:
-        """Return it with the general base in the cloud model's place: both are asked in the same way."""
-        return self if self.base is None else replace(self, cloud=self.base.upstream, spared=self.cloud)
-
-    @property
-    def wire(self) -> Dialect:
-        """The dialect in which the upstream is asked."""
-        return dialect_of(self.cloud.surface) if self.cloud else self.incoming.dialect
-
-    @property
-    def masked(self) -> JsonObject:
-        """The request as received, masked, in its own dialect."""
-        return cast("JsonObject", self.redaction.body)
-
-    @property
-    def reduced(self) -> Context | None:
-        """The reduced request, where a cloud is asked with it; the user's own servers get everything."""
-        return self.context if self.cloud is not None and not self.cloud.private else None
-
-    @property
-    def leaving(self) -> JsonObject:
-        """The masked request as it leaves the machine, in its own dialect."""
-        return self.reduced.body if self.reduced else self.masked
-
-    @property
-    def leaving_tokens(self) -> int:
-        """Estimated tokens of the request as it leaves the machine."""
-        return self.reduced.cut.tokens_after if self.reduced else self.envelope.estimated_tokens
-
-    def with_opaque(self, body: JsonObject) -> JsonObject:
-        """Return a masked body with images, files and sound in it, if policy lets those leave; else as it is."""
-        allowed = self.rulebook.policy.images == "allow"
-        return cast("JsonObject", put_back(body, self.redaction.payloads)) if allowed else body
-
-    @property
-    def was_masked(self) -> bool:
-        """Whether the masked request differs from what came, so that values must be put back."""
-        return self.masked != self.incoming.request.body
 
 
 class Router:

@@ -214,10 +214,16 @@ def _watch(deps: Deps, in_flight: InFlight, reloader: Reloader) -> Callable[[], 
 async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Do some work as long as requests are served or drained."""
     task = asyncio.create_task(work)
+    task.add_done_callback(_tell_death)
     try:
         yield
     finally:
         task.cancel()
+
+
+def _tell_death(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("work beside the requests broke off", exc_info=task.exception())
 
 
 def _config(app: ASGIApp, drain_s: float) -> uvicorn.Config:

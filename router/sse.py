@@ -10,15 +10,15 @@ MAX_EVENT_BYTES = 8 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
-async def events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield the data of each event, its lines joined; raise UpstreamError for one that never ends.
+async def events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[list[bytes], None]:
+    """Yield the data of the events that arrived together, lines joined; raise UpstreamError for one that never ends.
 
     Data that the stream's end cuts off before its blank line is dropped, as the standard says.
     """
     reader = EventReader()
     async for chunk in chunks:
-        for data in reader.feed(chunk):
-            yield data
+        if arrived := reader.feed(chunk):
+            yield arrived
 
 
 class EventReader:

@@ -1,7 +1,7 @@
 """Estimates of token counts without a tokenizer, by what characters a text is made of. Pure.
 
-The weights were fitted on OpenAI's o200k_base. Mean absolute error there, and of four characters a token, by kind of
-text: English prose and code 5 to 15 % (10 to 14 %), logs, CSV, hex and UUIDs 6 to 10 % (41 to 61 %), base64 18 % (63 %),
+The weights were fitted on OpenAI's o200k_base. Mean absolute error there, and of four characters a token, by kind:
+English prose and code 5 to 15 % (10 to 14 %), logs, CSV, hex and UUIDs 6 to 10 % (41 to 61 %), base64 18 % (63 %),
 JSON 22 % (35 %), and on short samples Chinese, Japanese, Korean 3 % (50 to 63 %), ten other languages 12 % (18 %).
 Other vocabularies need more: the seedling's small one a third more for English, far more for other scripts.
 """

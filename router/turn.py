@@ -48,7 +48,8 @@ from router.masker_memory import MaskerMemory
 from router.offers import BaseOffer
 from router.problems import InvalidRequestError, UnservedError
 from router.recording import Recorder
-from router.routing import Routed, Router
+from router.routed import Routed
+from router.routing import Router
 from router.unreadable import unreadable
 from router.upstream import UpstreamStatusError
 

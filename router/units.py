@@ -26,6 +26,7 @@ Description=ModelBreeder router
 [Service]
 Type=notify
 ExecStart={command}
+ExecReload=/bin/kill -HUP $MAINPID
 {environment}EnvironmentFile=-{keys}
 # Only the daemon is told to stop: its engines go on until the requests in flight have ended.
 KillMode=mixed

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from breeder.rehearsal.daemon import free_port
 from tests.bench.stand_in import MODEL
@@ -89,9 +90,13 @@ def litellm(upstream_url: str, folder: Path) -> Iterator[Contender]:
     config, port = folder / "litellm.yaml", free_port()
     config.write_text(_LITELLM_CONFIG.format(url=upstream_url, model=MODEL), encoding="utf-8")
     program = [str(_litellm()), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
-    # Its price list would be fetched from the net at each start.
-    quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "PYTHONPATH": ""}
-    with open(folder / "litellm.log", "wb") as log, _running(program, stdout=log, env=environment(**quiet)) as process:
+    alone = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else a price list is fetched from the net at each start
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # no client needs a token, as with the router
+        "LITELLM_LOG": "ERROR",
+        "PYTHONPATH": "",
+    }
+    with open(folder / "litellm.log", "wb") as log, _running(program, stdout=log, env=environment(**alone)) as process:
         url = f"http://127.0.0.1:{port}"
         _await(f"{url}/health/liveliness", process, folder / "litellm.log")
         yield Contender("LiteLLM", url, process.pid)
@@ -123,8 +128,9 @@ def _module(name: str, module: str, *arguments: str) -> Iterator[Contender]:
 
 
 @contextmanager
-def _running(program: list[str], *, stdout: object, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=stdout, stderr=None, env=env, cwd=ROOT)  # type: ignore[call-overload]  # a file or a pipe
+def _running(program: list[str], *, stdout: BinaryIO | int, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    stderr = None if stdout == subprocess.PIPE else subprocess.STDOUT
+    process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, cwd=ROOT)
     try:
         yield process
     finally:

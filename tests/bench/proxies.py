@@ -46,7 +46,9 @@ def _arguments() -> argparse.Namespace:
     reader.add_argument("--seconds", type=int, default=4, help="of each cell in each round")
     reader.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
     reader.add_argument("--without", nargs="+", choices=("litellm", "bare"), default=())
-    reader.add_argument("--memory", type=int, metavar="REQUESTS", help="only the growth of the daemon's memory over so many")
+    reader.add_argument(
+        "--memory", type=int, metavar="REQUESTS", help="only the growth of the daemon's memory over so many"
+    )
     reader.add_argument("--processor", action="store_true", help="add processor time, which noise hurts less")
     return reader.parse_args()
 

@@ -24,7 +24,6 @@ class Agent:
     """One agent."""
 
     name: str
-    model: str
     configure: Callable[[Path, Path, str], Mapping[str, str]]
     """Takes its home, its working folder and the daemon's URL, writes what it reads and returns its environment."""
     command: tuple[str, ...]
@@ -72,7 +71,6 @@ def _claude_code() -> Agent:
 
     return Agent(
         "claude-code",
-        "claude-opus-5-5",
         configure,
         ("claude", "--model", "claude-opus-5-5", "--dangerously-skip-permissions", "-p"),
         lambda asked, path, text: Call("Write", {"file_path": str(path), "content": text}),
@@ -82,17 +80,11 @@ def _claude_code() -> Agent:
 
 def _codex() -> Agent:
     def configure(home: Path, work: Path, url: str) -> Mapping[str, str]:
-        lines = (
-            'model_provider = "modelbreeder"',
-            "[model_providers.modelbreeder]",
-            'name = "ModelBreeder"',
-            f'base_url = "{url}/v1"',
-            'env_key = "MODELBREEDER_CLIENT_KEY"',
-            'wire_api = "responses"',
-        )
+        provider = f'{{ name = "ModelBreeder", base_url = "{url}/v1", wire_api = "responses" }}'
+        settings = f'model_provider = "modelbreeder"\nmodel_providers.modelbreeder = {provider}\n'
         (home / ".codex").mkdir()
-        (home / ".codex" / "config.toml").write_text("\n".join(lines), encoding="utf-8")
-        return {"MODELBREEDER_CLIENT_KEY": CLIENT_KEY}
+        (home / ".codex" / "config.toml").write_text(settings, encoding="utf-8")
+        return {}
 
     def write(asked: Asked, path: Path, text: str) -> Call:
         added = "".join(f"+{line}\n" for line in text.splitlines())
@@ -102,7 +94,6 @@ def _codex() -> Agent:
     options = ("--model", "gpt-5.5", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
     return Agent(
         "codex",
-        "gpt-5.5",
         configure,
         ("codex", "exec", *options),
         write,
@@ -112,12 +103,8 @@ def _codex() -> Agent:
 
 def _opencode(package: str, model: str) -> Agent:
     def configure(home: Path, work: Path, url: str) -> Mapping[str, str]:
-        provider = {
-            "npm": package,
-            "name": "ModelBreeder",
-            "options": {"baseURL": f"{url}/v1", "apiKey": CLIENT_KEY},
-            "models": {model: {}},
-        }
+        options = {"baseURL": f"{url}/v1", "apiKey": CLIENT_KEY}
+        provider = {"npm": package, "options": options, "models": {model: {}}}
         settings = {"provider": {"modelbreeder": provider}, "model": f"modelbreeder/{model}", "autoupdate": False}
         (home / ".config" / "opencode").mkdir(parents=True)
         (home / ".config" / "opencode" / "opencode.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -132,7 +119,6 @@ def _opencode(package: str, model: str) -> Agent:
 
     return Agent(
         f"opencode {package}",
-        model,
         configure,
         ("opencode", "run"),
         write,
@@ -153,7 +139,6 @@ def _pi(api: str, model: str) -> Agent:
 
     return Agent(
         f"pi {api}",
-        model,
         configure,
         ("pi", "--provider", "modelbreeder", "--model", model, "-p"),
         lambda asked, path, text: Call("write", {"path": str(path), "content": text}),

@@ -156,6 +156,21 @@ def test_a_call_belongs_to_the_day_on_which_it_began() -> None:
     budgets.observe([ended("i1", 0.4)], 0.0, None)
 
     assert budgets.of(payer, morning)[0].spent_usd == 0
+    assert budgets.of(payer, evening)[0].spent_usd == 0.4
+
+
+def test_a_clock_that_jumps_over_midnight_and_back_opens_nothing(tmp_path: Path) -> None:
+    clock = [NOON.replace(hour=23)]
+
+    async def scene() -> None:
+        async with world(tmp_path, limited(day_usd=CALL_USD), clock=lambda: clock[0]) as made:
+            await made.ask(task(**SMALL))
+            clock[0] += timedelta(hours=2)
+            await made.ask(task(**SMALL))
+            clock[0] -= timedelta(hours=2)
+            assert "resets at 2026-11-22 00:00 UTC" in await refused(made, task(**SMALL))
+
+    run(scene())
 
 
 def test_each_session_has_a_budget_that_outlives_a_restart(tmp_path: Path) -> None:
@@ -318,7 +333,7 @@ def test_the_end_of_a_budget_is_warned_of_once_in_the_log_and_in_every_answer(
 class FakeSpending:
     """A ledger of which nothing was spent."""
 
-    def by_client(self, since: datetime) -> Mapping[str, Spent]:
+    def by_client(self, since: datetime, until: datetime) -> Mapping[str, Spent]:
         return {}
 
     def in_session(self, client: str, session: str) -> Spent:
@@ -379,7 +394,7 @@ def test_money_is_shown_with_as_many_decimals_as_it_needs(amount: float, shown: 
 def test_unknown_prices_are_told_where_a_budget_bars() -> None:
     used = Budget("day", "today's budget", 1.0, 1.0, 0.5, 3, NOON)
 
-    assert "$1.00 spent and 3 calls of unknown price, $0.50 set aside" in used.bars(0)
+    assert "$1.00 spent and 3 calls of unknown price, $0.50 set aside" in used.refusal(0)
 
 
 def test_the_answer_of_a_stand_in_costs_what_these_tests_think() -> None:

@@ -12,6 +12,7 @@ import pytest
 from router.dialects.known import dialect_of
 from router.exchange import CutStreamError
 from router.http_wire import HttpWire, race
+from router.problems import Problem, ProblemType
 from tests.faults.answers import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Answer, Wordwise, frames
 from tests.faults.reading import read_stream
 from tests.router.making import run
@@ -167,6 +168,23 @@ def test_nothing_is_pinged_once_a_stream_is_over(how: str) -> None:
 
         assert client.timers.waiting == []
         assert b"ping" not in client.body
+
+    run(scene())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_behind_the_end_of_an_answer_a_failure_says_nothing(stream: bool) -> None:
+    async def scene() -> None:
+        client = Client()
+        if stream:
+            await client.wire.begin({})
+            await client.wire.end()
+        else:
+            await client.wire.answer({}, b"{}")
+        sent = list(client.sent)
+        await client.wire.fail(Problem(500, ProblemType.SERVER, "a bug"), {})
+
+        assert client.sent == sent
 
     run(scene())
 

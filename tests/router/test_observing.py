@@ -14,6 +14,7 @@ import pytest
 from registry.entities import Event, EvidenceNote, EvidenceType, Intent, Lane, Outcome, Status
 from registry.errors import LedgerError
 from router.admission import InFlight
+from router.exchange import TurnError
 from router.metrics import Metrics
 from router.observing import EventWatch
 from router.recording import Recorder
@@ -178,7 +179,7 @@ def test_the_task_that_began_a_request_knows_its_interaction_also_after_a_bug(tm
             made.cloud.script = [FakeReply(breaks=RuntimeError("a bug"))]  # type: ignore[arg-type]  # a bug it is
 
             async def app(scope: object, receive: object, send: object) -> None:
-                with pytest.raises(RuntimeError):
+                with pytest.raises(TurnError):
                     await asyncio.create_task(made.ask(task()))
                 seen.append(traced_interaction())
 

@@ -37,6 +37,7 @@ def test_the_unit_serves_the_home_and_may_write_nothing_else(tmp_path: Path) -> 
     assert shlex.split(service["ExecStart"]) == [
         sys.executable, "-m", "router.cli", "--home", str(root), "serve", "--port", "9000"
     ]  # fmt: skip
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert shlex.split(service["ReadWritePaths"]) == [str(root)]
     assert (service["Type"], service["Restart"], service["RestartSec"]) == ("notify", "always", "3")
     assert (service["ProtectSystem"], service["NoNewPrivileges"], service["PrivateTmp"]) == ("strict", "yes", "yes")
