@@ -95,8 +95,13 @@ def asks_outside(body: JsonObject, asked: str, system: str, *, known_workflow: b
 
 
 def has_search(body: JsonObject) -> bool:
-    """Say whether the vendor is to search the web, or to read pages, by a tool of its own."""
-    kinds = (str(tool.get("type")) for tool in objects(body.get("tools")))
+    """Say whether the vendor is to search the web, or to read pages, by a tool of its own.
+
+    Agents offer that beside their own tools in every request (Codex does), which says nothing of the task.
+    """
+    kinds = [str(tool.get("type")) for tool in objects(body.get("tools"))]
+    if any(kind in ("function", "custom") for kind in kinds):
+        return False
     return body.get("web_search_options") is not None or any(kind.startswith(_SEARCH_TOOLS) for kind in kinds)
 
 

@@ -19,7 +19,7 @@ from router.redaction.assignments import promises_secret
 from router.redaction.detectors import DEFAULT_TYPES
 from router.redaction.json_text import Edit, apply, edit_leaf, edit_value, escape, is_json
 from router.redaction.placeholders import BOUNDARY, StreamRestorer, Vocabulary, restorations
-from router.redaction.spans import Detector, Span, find_spans, merge
+from router.redaction.spans import CleanTexts, Detector, Span, find_spans, merge
 
 _SECRET: Final = "SECRET"  # noqa: S105 - the name of a type
 _SHORTEST_TELLING: Final = 6
@@ -28,8 +28,12 @@ _SHORTEST_TELLING: Final = 6
 class Masker:
     """The placeholders of one conversation, numbered per type by first appearance."""
 
-    def __init__(self, detectors: Sequence[Detector], types: Iterable[str] = DEFAULT_TYPES) -> None:
+    def __init__(
+        self, detectors: Sequence[Detector], types: Iterable[str] = DEFAULT_TYPES, clean: CleanTexts | None = None
+    ) -> None:
+        """Take what is looked for; `clean` is shared by all conversations with the same detectors."""
         self._detectors = tuple(detectors)
+        self._clean = clean
         self._vocabulary = Vocabulary(types)
         self._values: dict[str, str] = {}
         self._placeholders: dict[str, str] = {}
@@ -99,7 +103,7 @@ class Masker:
 
     def _findings(self, text: str, key: str) -> list[Span]:
         """Return what must go from a text that is the value of `key`, ordered, disjoint and whole words."""
-        spans = find_spans(text, self._detectors)
+        spans = find_spans(text, self._detectors, self._clean)
         if promises_secret(key):
             opening = f'{key}="'
             named = find_spans(f'{opening}{text}"', self._detectors)

@@ -13,7 +13,7 @@ from registry.errors import RedactionError
 from router.redaction.detectors import DEFAULT_TYPES, default_detectors
 from router.redaction.masking import Masker
 from router.redaction.opaque import set_aside
-from router.redaction.spans import Detector, find_spans
+from router.redaction.spans import CleanTexts, Detector, find_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,12 @@ class RuleRedactor(Redactor):
 
     detectors: tuple[Detector, ...]
     types: frozenset[str] = DEFAULT_TYPES
+    clean: CleanTexts = field(default_factory=CleanTexts, compare=False, repr=False)
 
     @override
     def redact(self, body: Mapping[str, object], *, sets_aside: bool = False) -> Redaction:
         """Return the masked request; raise RedactionError for opaque parts, failing detectors and what is not JSON."""
-        masker = Masker(self.detectors, self.types)
+        masker = Masker(self.detectors, self.types, self.clean)
         try:
             aside = set_aside(body)
             if aside.kinds and not sets_aside:

@@ -17,6 +17,7 @@ from tests.bench.load import Measured, has_wrk, load
 
 KINDS = ("plain", "streamed")
 CLIENTS = (1, 16, 64)
+_TRIES = 20
 Cell: TypeAlias = tuple[str, int, str]
 """Kind of answer, clients at once, contender."""
 
@@ -67,11 +68,14 @@ def contenders(folder: Path, without: set[str]) -> Iterator[list[Contender]]:
 
 
 def _warm(found: Sequence[Contender]) -> None:
+    """See that each answers as the upstream does; some load half of themselves for the first answer."""
     for one in found:
         for kind in KINDS:
-            run = load(one.url, kind, 4, 1)
-            if failures([run]) or not run.requests:
-                raise SystemExit(f"{one.name} does not answer {kind} requests as the upstream does: {run}")
+            runs = [load(one.url, kind, 4, 1)]
+            while not runs[-1].requests and len(runs) < _TRIES:
+                runs.append(load(one.url, kind, 4, 2))
+            if failures(runs) or not runs[-1].requests:
+                raise SystemExit(f"{one.name} does not answer {kind} requests as the upstream does: {runs[-1]}")
 
 
 def measured(

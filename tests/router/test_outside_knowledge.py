@@ -101,6 +101,7 @@ def test_an_instruction_in_the_system_text_makes_the_users_text_data() -> None:
         ({"tools": [{"type": "web_search_preview"}]}, True),
         ({"tools": [{"type": "web_fetch_20250910"}]}, True),
         ({"tools": [{"type": "function", "function": {"name": "web_search"}}]}, False),
+        ({"web_search_options": {}, "tools": [{"type": "function", "function": {"name": "shell"}}]}, False),
         ({"tools": "none"}, False),
         ({}, False),
     ],
