@@ -103,11 +103,12 @@ class Masker:
 
     def _findings(self, text: str, key: str) -> list[Span]:
         """Return what must go from a text that is the value of `key`, ordered, disjoint and whole words."""
-        spans = find_spans(text, self._detectors, self._clean)
-        if promises_secret(key):
+        named = promises_secret(key)
+        spans = find_spans(text, self._detectors, None if named else self._clean)
+        if named:
             opening = f'{key}="'
-            named = find_spans(f'{opening}{text}"', self._detectors)
-            spans += _moved(named, -len(opening), len(text))
+            found = find_spans(f'{opening}{text}"', self._detectors)
+            spans += _moved(found, -len(opening), len(text))
         for span in spans:
             if span.type not in self._vocabulary.types:
                 message = f"a detector found type {span.type}, which was not declared; add it to the redactor's types"

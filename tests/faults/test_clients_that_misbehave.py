@@ -74,7 +74,9 @@ async def on_sockets(root: Path, **upstream: object) -> AsyncIterator[tuple[Worl
     given = settings(upstreams={"vendor": vendor}, policy=PolicySettings(cloud="vendor/gpt-5.4"))
     async with world(root, given) as made, AsyncExitStack() as stack:
         in_flight = InFlight(2, max_waiting=1, max_wait_s=PATIENCE_S)
-        config = uvicorn.Config(make_app(made.deps, in_flight), port=0, log_config=None, lifespan="off")
+        config = uvicorn.Config(
+            make_app(made.deps, in_flight), log_config=None, lifespan="off", timeout_graceful_shutdown=1
+        )
         server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))
         serving = asyncio.create_task(server.serve(sockets=[listener]))

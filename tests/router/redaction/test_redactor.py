@@ -131,3 +131,34 @@ def test_spans_for_the_command_line_hold_no_value() -> None:
 
 def test_repr_of_a_redaction_shows_no_value() -> None:
     assert "ann@example.org" not in repr(default_redactor().redact(BODY))
+
+
+class Counting:
+    """Finds the word `rosebud`, and notes what it was shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def find(self, text: str) -> list[Span]:
+        self.seen.append(text)
+        return [Span(text.index("rosebud"), text.index("rosebud") + 7, "SECRET", "word")] if "rosebud" in text else []
+
+
+def test_a_short_text_without_findings_is_looked_at_once_and_one_with_a_finding_always() -> None:
+    detector = Counting()
+    redactor = RuleRedactor((detector,))
+    body = {"messages": [{"role": "user", "content": "it was rosebud"}, {"role": "user", "content": "x" * 300}]}
+
+    assert redactor.redact(body).body == redactor.redact(body).body
+    assert detector.seen.count("user") == 1
+    assert detector.seen.count("it was rosebud") == 2
+    assert detector.seen.count("x" * 300) == 2
+
+
+def test_a_text_that_only_its_name_gives_away_is_masked_also_where_it_was_clean_before_and_not_remembered() -> None:
+    redactor = default_redactor()
+    redactor.redact({"content": "Tr0ub4dor&3x"})
+    masked = redactor.redact({"password": "Tr0ub4dor&3x", "db_password": "Zk81-mmQ2&3x"}).body
+
+    assert masked == {"password": "SECRET1", "db_password": "SECRET2"}
+    assert "Zk81-mmQ2&3x" not in redactor.clean
