@@ -228,12 +228,13 @@ class Ledger:
             head = event_hash(event)
             linked.append(event | {"hash": head})
             bodies.append({"event_id": row.event_id, "salt": salt, "body": row.body})
+        # First, as it tells another process of the same name from an event that is there already.
+        self._move_head(connection, seq - len(rows), seq, head)
         connection.execute(_INSERT_EVENTS, linked)
         connection.execute(_INSERT_CONTENTS, bodies)
         for kind, statement in _INSERT_FACTS.items():
             if facts := [row.facts for row in rows if row.kind is kind]:
                 connection.execute(statement, facts)
-        self._move_head(connection, seq - len(rows), seq, head)
         return seq, head
 
     def _head(self, connection: Connection) -> tuple[int, str]:

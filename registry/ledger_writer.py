@@ -2,7 +2,7 @@
 
 With `Durability.NORMAL` only what is about to leave the machine and what a person said are flushed before their future
 is done. The rest then survives the death of the process, and a power cut once the next flush has come, at the latest
-50 ms after the last write.
+50 ms after it was written.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -42,13 +44,19 @@ class LedgerWriter:
     take its intent with it.
     """
 
-    def __init__(self, ledger: Ledger, durability: Durability = Durability.FULL) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        durability: Durability = Durability.FULL,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ledger = ledger
         self._durability = durability
+        self._monotonic = monotonic
         self._queue: _Queue = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
-        self._unflushed = False
+        self._flush_at_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -91,21 +99,22 @@ class LedgerWriter:
         self._flush()
 
     def _next(self) -> _Submission | None:
-        """Return what is queued next; where nothing comes, use the time to flush what was written without."""
-        if self._unflushed:
-            try:
-                return self._queue.get(timeout=_FLUSH_AFTER_S)
-            except queue.Empty:
-                self._flush()
+        """Return what is queued next; flush what was written without when it is time, however much is queued."""
+        if self._flush_at_s is not None:
+            left_s = self._flush_at_s - self._monotonic()
+            if left_s > 0:
+                with suppress(queue.Empty):
+                    return self._queue.get(timeout=left_s)
+            self._flush()
         return self._queue.get()
 
     def _flush(self) -> None:
-        if self._unflushed:
+        if self._flush_at_s is not None:
             try:
                 self._ledger.flush()
             except LedgerError as error:
                 _log.error("%s", error)
-        self._unflushed = False
+        self._flush_at_s = None
 
     def _gather(self, first: _Submission) -> tuple[list[_Submission], bool]:
         """Return what is queued by now, and whether the queue ends with it."""
@@ -135,7 +144,10 @@ class LedgerWriter:
         except Exception as error:  # noqa: BLE001  the ledger recorder: whatever fails is told, and the next is tried
             self._fail(batch, error)
         else:
-            self._unflushed = durability is Durability.NORMAL
+            if durability is Durability.FULL:
+                self._flush_at_s = None
+            elif self._flush_at_s is None:
+                self._flush_at_s = self._monotonic() + _FLUSH_AFTER_S
             for each in batch:
                 each.future.set_result(list(islice(ids, len(each.events))))
 

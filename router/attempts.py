@@ -51,6 +51,8 @@ class Attempt:
     """When the request arrived: for a second attempt, before its `started_s`."""
     spared: Callable[[Usage], float | None] | None = None
     """What the cloud would have cost for the same tokens, where the general base does its work."""
+    unmended: Usage | None = None
+    """The tokens that its answer took before it was mended, None where it was not: the cloud would take no more."""
     first_token_s: float | None = None
     ended: bool = False
     """Whether its outcome is made: an interaction has one."""
@@ -108,7 +110,7 @@ class Attempt:
         decision = self.intent.decision
         if self.spared is not None and usage is not None:
             cost_usd = cost_usd if cost_usd is not None else self._own_price
-            cloud_cost_usd = self.spared(usage)
+            cloud_cost_usd = self.spared(self.unmended or usage)
         ttft_ms = None if self.first_token_s is None else (self.first_token_s - self.started_s) * 1000
         return Outcome(
             interaction_id=self.id,
@@ -164,7 +166,7 @@ class Attempt:
     def headers(self) -> dict[str, str]:
         """What every answer says about how it was made; the client's own request id comes back."""
         own = self.routed.incoming.headers.get("x-request-id")
-        return headers_of(self.intent) | ({"x-request-id": _printable(own)} if own else {})
+        return headers_of(self.intent) | ({"x-request-id": printable(own)} if own else {})
 
 
 def headers_of(intent: Intent) -> dict[str, str]:
@@ -174,16 +176,16 @@ def headers_of(intent: Intent) -> dict[str, str]:
     return {
         "x-modelbreeder-interaction": intent.interaction_id,
         "x-modelbreeder-lane": decision.lane.value,
-        "x-modelbreeder-model": _printable(decision.selected_model_or_stack),
-        "x-modelbreeder-reason": _printable(f"{decision.rule}: {decision.local_reason}"),
-        "x-modelbreeder-redactions": _printable(counts) or "none",
+        "x-modelbreeder-model": printable(decision.selected_model_or_stack),
+        "x-modelbreeder-reason": printable(f"{decision.rule}: {decision.local_reason}"),
+        "x-modelbreeder-redactions": printable(counts) or "none",
         **({"x-modelbreeder-context": f"{cut.tokens_before}->{cut.tokens_after}"} if cut else {}),
         "x-request-id": intent.interaction_id,
     }
 
 
-def _printable(text: str) -> str:
-    """Return text as a header can hold it."""
+def printable(text: str) -> str:
+    """Return text as a header can hold it: one short line of ASCII."""
     return _UNPRINTABLE.sub("?", text)[:_MAX_HEADER]
 
 

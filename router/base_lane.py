@@ -20,7 +20,7 @@ from router.chat import JsonObject
 from router.cloud_lane import CloudLane
 from router.egress import read_whole
 from router.exchange import Wire
-from router.judging import HELD_HEADER, WEAK_HEADER, flaw_of
+from router.judging import HELD_HEADER, flaw_of, weak_header
 from router.mending import call_repair, chunks_of
 from router.passing import (
     MAX_ANSWER_BYTES,
@@ -77,8 +77,7 @@ class BaseLane:
         await recorder.record(outcome, *attempt.notes)
         if hands_on:
             return weakness
-        weak = {WEAK_HEADER: weakness} if weakness else {}
-        await answer.give(attempt.wire, {**attempt.headers, HELD_HEADER: "answer", **weak})
+        await answer.give(attempt.wire, {**attempt.headers, HELD_HEADER: "answer", **weak_header(weakness)})
         return ""
 
     async def _verified(self, attempt: Attempt, held: _Held) -> tuple[_Held, Sequence[Finding]]:
@@ -94,6 +93,7 @@ class BaseLane:
         except UpstreamError:
             return held, findings
         mended = repair.applied(held.completion, answer)
+        attempt.unmended = upstream_usage(held.completion.get("usage"))
         again = await attempt.routed.rulebook.judge.findings(attempt, reply_of(mended))
         return _made(attempt, mended), (*findings, *again)
 
@@ -142,6 +142,8 @@ async def _streamed(attempt: Attempt, reply: CloudReply, stream: Stream) -> _Hel
             attempt.saw_token()
             frames.append(frame)
         await drain(source)
+    # Mending takes a place at the same upstream, which may have no other.
+    reply.close()
     return _Held(stream.assembly.completion(), (*frames, stream.passage.finish()), streams=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from registry.settings import PolicySettings, VerifySettings
-from router.attempts import Attempt
+from router.attempts import Attempt, printable
 from router.verifying.commands import CommandRunner, CommandVerifier, open_runner
 from router.verifying.finding import Finding, Reply, Verifier
 from router.verifying.holding import Hold
@@ -14,8 +14,10 @@ from router.verifying.patterns import PatternVerifier
 from router.verifying.sandbox import Command
 from router.verifying.verification import PolicyCheck, Verification
 
+MAX_WHY = 2400
+"""Characters that are kept of a masked reason; the end of a command's output is no longer."""
 HELD_HEADER = "x-modelbreeder-held"
-WEAK_HEADER = "x-modelbreeder-weak"
+_WEAK_HEADER = "x-modelbreeder-weak"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Judge:
         incoming = attempt.routed.incoming
         request = incoming.dialect.to_chat(incoming.request.body)
         found = await self.verification.findings(reply, request, attempt.routed.envelope.workflow)
-        return tuple(replace(finding, why=finding.why and attempt.mask_error(finding.why)) for finding in found)
+        return tuple(replace(finding, why=attempt.mask_error(finding.why)[:MAX_WHY]) for finding in found)
 
 
 async def open_judge(policy: PolicySettings) -> Judge:
@@ -60,3 +62,8 @@ def _verifier(rule: VerifySettings, runner: CommandRunner | None) -> Verifier:
 def flaw_of(findings: Iterable[Finding]) -> str:
     """Return why an answer is not as asked for, empty where it is."""
     return next((finding.why for finding in findings if not finding.ok), "")
+
+
+def weak_header(weakness: str) -> dict[str, str]:
+    """Return the header of a weak answer that is given all the same, nothing for any other."""
+    return {_WEAK_HEADER: printable(weakness)} if weakness else {}

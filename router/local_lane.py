@@ -25,7 +25,7 @@ from router.engines import EnginePool
 from router.envelope import estimate_tokens
 from router.exchange import CutStreamError
 from router.fitness import client_limit
-from router.judging import HELD_HEADER, WEAK_HEADER, flaw_of
+from router.judging import HELD_HEADER, flaw_of, weak_header
 from router.local_answer import LocalAnswer, decoded, restored, stop_texts, stopped, weak_detail, weakness_of
 from router.local_stream import LocalStream, text_chunk
 from router.mending import mending_grammar
@@ -55,8 +55,8 @@ class LocalLane:
             ModelBreederError: the specialist failed and nothing may stand in; the outcome is recorded.
 
         """
-        await self.recorder.record(attempt.intent)
         try:
+            await self.recorder.record(attempt.intent)
             hold = self._hold(attempt)
             if attempt.routed.incoming.request.stream and hold.tokens is not None:
                 return await self._live(attempt, hold, escalates)
@@ -126,7 +126,10 @@ class LocalLane:
         grammar = "" if is_simple(attempt) else mending_grammar(attempt.routed.chat, findings)
         if not grammar:
             return answer, findings
-        mended = await self._decode(attempt, grammar)
+        try:
+            mended = await self._decode(attempt, grammar)
+        except (EngineError, ArtifactError):
+            return answer, findings
         if weakness_of(mended, attempt.specialist, attempt.routed.chat):
             return answer, findings
         return mended, (*findings[:-1], *await self._findings(attempt, mended))
@@ -139,7 +142,7 @@ class LocalLane:
         request, dialect = incoming.request, incoming.dialect
         usage = answer.usage or Usage(0, 0, "tokenizer")
         text = restored(attempt, answer.text)
-        headers = {**attempt.headers, HELD_HEADER: "answer", **({WEAK_HEADER: weakness} if weakness else {})}
+        headers = {**attempt.headers, HELD_HEADER: "answer", **weak_header(weakness)}
         if not request.stream:
             at, finish = attempt.intent.at_utc, answer.finish
             whole = completion(attempt.id, request.model, at, text=text, finish=finish, usage=usage)

@@ -6,7 +6,8 @@ from router.attempts import Attempt
 from router.chat import JsonObject, delta_chunk
 from router.dialects.protocol import Encoder
 from router.engine.protocol import Piece
-from router.judging import HELD_HEADER, WEAK_HEADER
+from router.fitness import wants_json
+from router.judging import HELD_HEADER, weak_header
 from router.local_answer import LocalAnswer, unsure_of
 from router.verifying.holding import Decision, HeldStream, Hold
 
@@ -21,7 +22,7 @@ class LocalStream:
         self.begun = False
         self._hold = hold
         self._held = HeldStream(hold, attempt.specialist.threshold)
-        self._restorer = attempt.routed.redaction.masker.restorer()
+        self._restorer = attempt.routed.redaction.masker.restorer(json_text=wants_json(attempt.routed.chat))
 
     @property
     def answer(self) -> LocalAnswer:
@@ -53,8 +54,8 @@ class LocalStream:
 
     async def _write(self, text: str) -> None:
         if not self.begun:
-            weak = {WEAK_HEADER: self.weakness} if self.weakness else {}
-            await self.attempt.wire.begin({**self.attempt.headers, HELD_HEADER: str(self._hold), **weak})
+            said = {HELD_HEADER: str(self._hold), **weak_header(self.weakness)}
+            await self.attempt.wire.begin({**self.attempt.headers, **said})
         if text or not self.begun:
             await self.attempt.wire.write(self.encoder.feed(text_chunk(text, first=not self.begun)))
         self.begun = True

@@ -10,12 +10,17 @@ import orjson
 
 from registry.entities import Json
 from router.chat import JsonObject
+from router.chat_turns import objects
 from router.verifying.contract import FORMAT, request_tools
 from router.verifying.finding import Finding
 from router.verifying.gbnf import schema_grammar
 from router.verifying.schemas import UnusableSchemaError
 
-_OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "stream", "stream_options")
+_NOT_ASKED_AGAIN = frozenset({
+    "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call",
+    "stream", "stream_options", "n", "stop",
+})  # fmt: skip
+"""What a request for arguments alone leaves out: they are one whole answer, which no stop text may cut."""
 
 
 def mending_grammar(request: JsonObject, findings: Sequence[Finding]) -> str:
@@ -47,12 +52,12 @@ class CallRepair:
     def request(self, chat: JsonObject) -> JsonObject:
         """Return the chat request for nothing but the arguments, as JSON by the tool's schema."""
         said = (
-            f"Your call of {self.name} was not as its schema says: {self.why}\n"
+            f"Your call of {self.name} is refused: {self.why}\n"
             f"Its arguments were: {self.arguments}\nGive the arguments again, as one JSON object and nothing else."
         )
         turns: list[Json] = [*cast("list[Json]", chat.get("messages", [])), {"role": "user", "content": said}]
         wanted: JsonObject = {"name": "arguments", "schema": self.schema, "strict": True}
-        kept = {key: value for key, value in chat.items() if key not in _OF_TOOLS}
+        kept = {key: value for key, value in chat.items() if key not in _NOT_ASKED_AGAIN}
         return {**kept, "messages": turns, FORMAT: {"type": "json_schema", "json_schema": wanted}}
 
     def applied(self, completion: JsonObject, answer: JsonObject) -> JsonObject:
@@ -66,41 +71,41 @@ class CallRepair:
 
 def call_repair(request: JsonObject, completion: JsonObject, findings: Sequence[Finding]) -> CallRepair | None:
     """Return what to mend of an answer with a wrong tool call, None where that is not what is wrong."""
-    flawed = findings[-1].call if findings else None
-    if flawed is None:
+    flawed, calls = findings[-1].call if findings else None, _calls(completion)
+    # A call of the older form, `function_call`, is counted behind all others and stays as it is.
+    if flawed is None or flawed >= len(calls):
         return None
-    function = _calls(completion)[flawed].get("function")
-    if not isinstance(function, dict):
-        return None
+    function = _fields(calls[flawed].get("function"))
     name = str(function.get("name"))
-    why = findings[-1].why
-    return CallRepair(flawed, name, str(function.get("arguments")), request_tools(request).get(name), why)
+    schema = request_tools(request).get(name)
+    return CallRepair(flawed, name, str(function.get("arguments")), schema, findings[-1].why)
 
 
 def chunks_of(completion: JsonObject) -> list[JsonObject]:
-    """Return a whole chat completion as the chunks of a stream: what was said, then why it ended."""
-    choice = _choice(completion)
-    message: JsonObject = {key: value for key, value in _message(completion).items() if value is not None}
-    if "tool_calls" in message:
-        message["tool_calls"] = [{"index": place, **call} for place, call in enumerate(_calls(completion))]
-    said: Json = {"index": 0, "delta": message, "finish_reason": None}
-    ended: Json = {"index": 0, "delta": {}, "finish_reason": choice.get("finish_reason")}
-    return [{"choices": [said]}, {"choices": [ended]}]
+    """Return a whole chat completion as the chunks of a stream: of each choice what was said, then why it ended."""
+    return [{"choices": [part]} for choice in objects(completion.get("choices")) for part in _told(choice)]
 
 
-def _choice(completion: JsonObject) -> JsonObject:
-    choices = completion.get("choices")
-    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+def _told(choice: JsonObject) -> tuple[JsonObject, JsonObject]:
+    said: JsonObject = {key: value for key, value in _fields(choice.get("message")).items() if value is not None}
+    if "tool_calls" in said:
+        said["tool_calls"] = [{"index": place, **call} for place, call in enumerate(objects(said["tool_calls"]))]
+    index = choice.get("index", 0)
+    ended: JsonObject = {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")}
+    return {"index": index, "delta": said, "finish_reason": None}, ended
 
 
 def _message(completion: JsonObject) -> JsonObject:
-    message = _choice(completion).get("message")
-    return message if isinstance(message, dict) else {}
+    choices = objects(completion.get("choices"))
+    return _fields(choices[0].get("message")) if choices else {}
 
 
 def _calls(completion: JsonObject) -> list[JsonObject]:
-    calls = _message(completion).get("tool_calls")
-    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    return objects(_message(completion).get("tool_calls"))
+
+
+def _fields(value: Json) -> JsonObject:
+    return value if isinstance(value, dict) else {}
 
 
 def _sum(one: Json, two: Json) -> Json:

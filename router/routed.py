@@ -55,9 +55,11 @@ class Routed:
 
     @property
     def chose_base(self) -> bool:
-        """Whether policy decided for the general local base."""
+        """Whether policy decided for the general local base; a client may name its model for what it is not fit for."""
+        if self.base is None or self.base.unfit:
+            return False
         local = self.decision.lane in (Lane.LOCAL_FAST, Lane.LOCAL_PRIVATE)
-        return local and self.base is not None and self.decision.selected_model_or_stack == self.base.target.name
+        return local and self.decision.selected_model_or_stack == self.base.target.name
 
     def aimed_at_base(self) -> Routed:
         """Return it with the general base in the cloud model's place: both are asked in the same way."""

@@ -71,7 +71,9 @@ class Vocabulary:
         known = places < len(self.ids)
         known[known] = self.ids[places[known]] == bag.ids[known]
         weights = bag.frequencies[known] * self.rarities[places[known]]
-        length = np.sqrt(np.dot(weights, weights))
+        # Only the weights of a damaged file are so large; it then answers without confidence.
+        with np.errstate(over="ignore"):
+            length = np.sqrt(np.dot(weights, weights))
         return places[known], weights / length if length else weights
 
 

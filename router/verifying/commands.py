@@ -141,11 +141,15 @@ def _in_memory(answer: bytes) -> Iterator[tuple[int, int]]:
 
 
 async def _tail(process: asyncio.subprocess.Process) -> str:
-    """Read all output, keep the end of it, and return it in one line."""
-    kept = b""
+    """Read all output, keep the end of it, and return it in one line, from its first whole word on.
+
+    Half a word may be half a secret, which nobody would find and mask.
+    """
+    kept, cut = b"", False
     while process.stdout is not None and (chunk := await process.stdout.read(1 << 16)):
-        kept = (kept + chunk)[-KEPT_BYTES:]
-    return " ".join(kept.decode(errors="replace").split())
+        kept, cut = (kept + chunk)[-KEPT_BYTES:], cut or len(kept) + len(chunk) > KEPT_BYTES
+    words = kept.decode(errors="replace").split()
+    return " ".join(words[cut:])
 
 
 def _shell_code(code: int) -> int:

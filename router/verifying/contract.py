@@ -75,7 +75,7 @@ class ToolVerifier:
         if call.custom:
             return ""
         flaw = await _json_flaw(self.shelf, tools[call.name], call.arguments, objects_only=True)
-        return f"the arguments of {call.name[:64]!r} are not as its schema says: {flaw}" if flaw else ""
+        return f"the arguments of {call.name!r} are not as its schema says: {flaw}" if flaw else ""
 
 
 def request_tools(request: JsonObject) -> dict[str, Json]:
@@ -96,7 +96,7 @@ def _choice_flaw(reply: Reply, request: JsonObject, tools: Mapping[str, Json]) -
     strange = [name for name in called if name not in allowed]
     if strange:
         known = ", ".join(sorted(allowed)) or "none"
-        return f"the answer calls {strange[0][:64]!r}; the request allows: {known[:200]}"
+        return f"the answer calls {strange[0]!r}; the request allows: {known}"
     if forced and not called:
         return "the request demands a tool call, and the answer has none"
     if request.get("parallel_tool_calls") is False and len(called) > 1:

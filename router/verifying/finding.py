@@ -29,7 +29,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a verifier says of an answer; `why` is one line, empty where it is as asked for."""
+    """What a verifier says of an answer; `why` is one line, empty where it is as asked for.
+
+    It may quote the real values and is never cut, as half a secret is not found any more: who shows it masks it first.
+    """
 
     ok: bool
     name: str

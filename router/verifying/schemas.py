@@ -167,7 +167,7 @@ def _flaw(part: JsonObject, depth: int) -> str:
     targets = [target for key in _REFERENCES if isinstance(target := part.get(key), str)]
     far = [target for target in targets if not target.startswith("#")]
     if far:
-        return f"refers to {far[0][:100]!r}; only its own parts (#…) are looked up"
+        return f"refers to {far[0]!r}; only its own parts (#…) are looked up"
     branches = [branches for key in ("anyOf", "oneOf") if isinstance(branches := part.get(key), list)]
     if max(map(len, branches), default=0) > MAX_BRANCHES:
         return f"has more than {MAX_BRANCHES} alternatives in one place"
@@ -203,4 +203,4 @@ def _told(error: ValidationError | SchemaError) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    return " ".join(text.split())

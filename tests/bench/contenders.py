@@ -128,7 +128,9 @@ def _module(name: str, module: str, *arguments: str) -> Iterator[Contender]:
 
 
 @contextmanager
-def _running(program: list[str], *, stdout: BinaryIO | int, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    program: list[str], *, stdout: BinaryIO | int, env: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     stderr = None if stdout == subprocess.PIPE else subprocess.STDOUT
     process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, cwd=ROOT)
     try:

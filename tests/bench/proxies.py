@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import tempfile
@@ -25,14 +26,15 @@ Cell: TypeAlias = tuple[str, int, str]
 def main() -> None:
     """Measure and print one table."""
     asked = _arguments()
-    with tempfile.TemporaryDirectory(prefix="mb-") as folder, contenders(Path(folder), set(asked.without)) as found:
-        sys.stdout.write(f"Load by {'wrk' if has_wrk() else 'a client of ours'}; {asked.rounds} rounds of ")
-        sys.stdout.write(f"{asked.seconds} s a cell, the contenders in turn.\n\n")
+    without = {"litellm", "bare"} if asked.memory else set(asked.without)
+    with tempfile.TemporaryDirectory(prefix="mb-") as folder, contenders(Path(folder), without) as found:
         _warm(found)
         if asked.memory:
             sys.stdout.write(f"{memory_row(found[0], asked.memory)}\n")
             return
         cells = measured(found, asked.rounds, asked.seconds, asked.clients)
+        sys.stdout.write(f"Load by {'wrk' if has_wrk() else 'a client of ours'}; {asked.rounds} rounds of ")
+        sys.stdout.write(f"{asked.seconds} s a cell, the contenders in turn.\n\n")
         for line in table(cells):
             sys.stdout.write(f"{line}\n")
         if asked.processor:
@@ -47,9 +49,8 @@ def _arguments() -> argparse.Namespace:
     reader.add_argument("--seconds", type=int, default=4, help="of each cell in each round")
     reader.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
     reader.add_argument("--without", nargs="+", choices=("litellm", "bare"), default=())
-    reader.add_argument(
-        "--memory", type=int, metavar="REQUESTS", help="only the growth of the daemon's memory over so many"
-    )
+    about = "only how the daemon's memory grows over so many requests, 100,000 by default"
+    reader.add_argument("--memory", type=int, nargs="?", const=100_000, metavar="REQUESTS", help=about)
     reader.add_argument("--processor", action="store_true", help="add processor time, which noise hurts less")
     return reader.parse_args()
 
@@ -94,11 +95,12 @@ def measured(
 
 def table(cells: Mapping[Cell, list[Measured]]) -> Iterator[str]:
     """Yield the table's lines; each number is the median of its rounds, a ratio the median of the rounds' ratios."""
-    yield "| answers, clients | contender | requests/s | p50 ms | p99 ms | router's rate ÷ its | its p50 added | errors |"
+    numbers = "requests/s | p50 ms | p99 ms | router's rate ÷ its | p50 it adds, ms | errors"
+    yield f"| answers, clients | contender | {numbers} |"
     yield "|---|---|---|---|---|---|---|---|"
     for (kind, many, name), runs in cells.items():
         own, direct = cells[kind, many, "router"], cells[kind, many, "upstream itself"]
-        ratio = statistics.median(mine.rate / its.rate for mine, its in zip(own, runs, strict=True))
+        ratio = statistics.median(mine.rate / (its.rate or math.nan) for mine, its in zip(own, runs, strict=True))
         added = statistics.median(its.p50_ms - bottom.p50_ms for its, bottom in zip(runs, direct, strict=True))
         rate, p50, p99 = (statistics.median(column) for column in zip(*map(_figures, runs), strict=True))
         numbers = f"{rate:,.0f} | {p50:.2f} | {p99:.2f} | {ratio:.2f} | {added:+.2f} | {failures(runs)}"
@@ -116,13 +118,14 @@ def failures(runs: Sequence[Measured]) -> int:
 
 def memory_row(daemon: Contender, requests: int) -> str:
     """Ask the daemon so often, plain and streamed by turns, and say what its memory was at the quarters."""
-    held, done = [daemon.resident_mb], 0
+    held, done, spell_s = [daemon.resident_mb], 0, 5 if requests >= 10_000 else 1
     for quarter in range(1, 5):
         while done < requests * quarter // 4:
-            done += sum(load(daemon.url, kind, 16, 5).requests for kind in KINDS)
+            done += sum(load(daemon.url, kind, 16, spell_s).requests for kind in KINDS)
         held.append(daemon.resident_mb)
     steps = ", ".join(f"{each:.0f}" for each in held)
-    return f"memory of the daemon over {done:,} requests, at the quarters: {steps} MB; grown by {held[-1] - held[0]:.1f} MB"
+    grown = f"grown by {held[-1] - held[0]:.1f} MB, in the second half by {held[-1] - held[2]:.1f} MB"
+    return f"memory of the daemon over {done:,} requests, at the quarters: {steps} MB; {grown}"
 
 
 def processor_row(one: Contender, seconds: int) -> str:
@@ -131,7 +134,7 @@ def processor_row(one: Contender, seconds: int) -> str:
     for kind in KINDS:
         before = one.processor_s
         requests = load(one.url, kind, 16, seconds).requests
-        told.append(f"{kind} {1e3 * (one.processor_s - before) / requests:.3f} ms")
+        told.append(f"{kind} {1e3 * (one.processor_s - before) / (requests or math.nan):.3f} ms")
     return f"processor a request, {one.name}: {', '.join(told)}"
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from registry.entities import (
     EvidenceNote,
@@ -283,6 +283,29 @@ def test_a_writer_that_lost_its_place_is_refused(database, ledger):
     ledger.append(intent())
     with pytest.raises(LedgerError, match="wrote twice at once"), database.write() as connection:
         ledger._move_head(connection, 0, 1, "x")
+
+
+def test_a_writer_whose_place_another_moved_is_refused_once_and_then_goes_on_behind_it(database):
+    first, second = (Ledger(database, "same", new_id) for _ in range(2))
+    first.append(intent("i1"))
+    second.append(intent("i2"))
+    with pytest.raises(LedgerError, match="wrote twice at once"):
+        first.append(intent("i3"))
+
+    first.append(intent("i3"), outcome("i2"))
+    assert first.verify().problems == ()
+
+
+def test_what_a_writer_began_it_ends_without_asking_the_database(database, ledger):
+    asked = []
+    event.listen(database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    ledger.append(intent("i1"))
+    asked.clear()
+    ledger.append(outcome("i1"))
+    assert not [statement for statement in asked if statement.startswith("SELECT")]
+
+    with pytest.raises(ConflictError, match="has an outcome already"):
+        ledger.append(outcome("i1"))
 
 
 _ZONES = [UTC, timezone(timedelta(hours=5, minutes=30))]

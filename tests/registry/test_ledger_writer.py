@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -188,3 +189,15 @@ def test_by_default_everything_is_on_the_disk_before_anybody_hears_of_it(databas
 
     assert ledger.writes == ["full", "full"]
     assert not ledger.flushed.is_set()
+
+
+def test_what_is_written_is_flushed_soon_also_where_the_writing_never_ends(database):
+    ledger, now_s = WatchedLedger(database), itertools.count(0.0, 0.02)
+    with LedgerWriter(ledger, Durability.NORMAL, lambda: next(now_s)) as writer:
+        for number in range(1000):
+            writer.submit(leaving(f"i{number}", Lane.LOCAL_FAST))
+            if ledger.flushed.is_set():
+                break
+            writer.submit(outcome(f"i{number}")).result(30)
+
+        assert ledger.flushed.is_set()

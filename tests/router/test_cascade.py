@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from pathlib import Path
@@ -9,10 +10,18 @@ from typing import Any
 
 import pytest
 
-from registry.entities import EvidenceType, Interaction, Status
-from registry.errors import ConfigError
-from registry.settings import LocalSettings, PolicySettings, Settings, UpstreamSettings, VerifySettings
+from registry.entities import EvidenceType, Interaction, Lane, Status
+from registry.errors import ConfigError, EngineError
+from registry.settings import (
+    LocalSettings,
+    PolicySettings,
+    RedactionSettings,
+    Settings,
+    UpstreamSettings,
+    VerifySettings,
+)
 from router.exchange import CollectingWire
+from router.judging import MAX_WHY
 from router.upstream import UnreachableError
 from router.verifying.commands import open_runner
 from router.verifying.sandbox import IsolationError
@@ -34,12 +43,19 @@ def verifying(**rule: Any) -> Settings:
     return held("answer", verify=(VerifySettings(name="shape", **rule),))
 
 
-def with_base(hold: str | int = "answer", **more: Any) -> Settings:
+def with_base(hold: str | int = "answer", places: int | None = None, **more: Any) -> Settings:
     """Return settings whose general base, llama on the private server mine, may call tools."""
     upstreams = {
-        "vendor": UpstreamSettings(base_url="https://vendor.test/v1", models=("gpt-5.4",)),
+        "vendor": UpstreamSettings(
+            base_url="https://vendor.test/v1", models=("gpt-5.4",), usd_per_million_input=2, usd_per_million_output=10
+        ),
         "mine": UpstreamSettings(
-            base_url="http://127.0.0.1:9/v1", models=("llama",), trust="private", context=32_768, tools=True
+            base_url="http://127.0.0.1:9/v1",
+            models=("llama",),
+            trust="private",
+            context=32_768,
+            tools=True,
+            max_concurrency=places,
         ),
     }
     policy = PolicySettings(cloud="vendor/gpt-5.4", hold=hold, **more)
@@ -351,5 +367,187 @@ def test_customer_data_in_a_wrong_answer_stays_here_and_the_answer_is_marked(tmp
             assert arguments_of(message_of(wire)) == ["none"]
             assert "add" in wire.headers["x-modelbreeder-weak"]
             assert made.cloud.requests == []
+
+    run(scene())
+
+
+def test_a_stream_is_mended_also_where_its_server_takes_one_request_at_a_time(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, with_base(places=1)) as made:
+            made.private.script = [streamed_call('{"n":"two"}'), FakeReply(pieces=[answered('{"n": 2}')])]
+            async with asyncio.timeout(60):
+                await made.ask(
+                    task("Summarize this.", tools=TOOLS, stream=True), {"X-ModelBreeder-Deadline-Ms": "5000"}
+                )
+
+            assert len(made.private.requests) == 2
+
+    run(scene())
+
+
+def test_a_wrong_call_of_the_older_form_is_handed_on_as_it_cannot_be_mended(tmp_path: Path) -> None:
+    message = {"role": "assistant", "content": None, "function_call": {"name": "add", "arguments": '{"n":"two"}'}}
+    choices = [{"index": 0, "message": message, "finish_reason": "function_call"}]
+
+    async def scene() -> None:
+        async with world(tmp_path, with_base()) as made:
+            made.private.script = [FakeReply(pieces=[answered("", choices=choices)])]
+            await made.ask(task("Summarize this.", functions=[TOOLS[0]["function"]]))
+            weak, answer = made.interactions()
+
+            assert weak.outcome is not None
+            assert weak.outcome.status is Status.ESCALATED
+            assert answer.intent.decision.rule == "weak-answer"
+
+    run(scene())
+
+
+def test_mending_asks_for_one_answer_without_the_clients_stop_texts_and_keeps_the_others(tmp_path: Path) -> None:
+    first = delta(role="assistant", tool_calls=[{"index": 0, **calling('{"n":"two"}')["tool_calls"][0]}])
+    second = delta("the other", finish="stop")
+    second["choices"][0]["index"] = 1
+
+    async def scene() -> None:
+        async with world(tmp_path, with_base()) as made:
+            wrong = FakeReply(pieces=sse(first, delta(finish="tool_calls"), second))
+            made.private.script = [wrong, FakeReply(pieces=[answered('{"n": 2}')])]
+            wire = await made.ask(task("Summarize this.", tools=TOOLS, stream=True, n=2, stop="}"))
+            said = [choice for frame in frames(wire)[:-1] for choice in frame["choices"]]
+
+            assert not {"n", "stop"} & set(made.private.requests[1])
+            assert [one["delta"]["content"] for one in said if one["index"] == 1 and one["delta"]] == ["the other"]
+
+    run(scene())
+
+
+def test_what_mending_took_is_no_cloud_cost_that_was_spared(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, with_base()) as made:
+            made.private.script = [called('{"n": 1}'), called('{"n":"two"}'), FakeReply(pieces=[answered('{"n": 2}')])]
+            for _ in range(2):
+                await made.ask(task("Summarize this.", tools=TOOLS))
+            right, mended = (one.outcome for one in made.interactions())
+
+            assert right is not None
+            assert mended is not None
+            assert right.cloud_cost_usd
+            assert mended.cloud_cost_usd == right.cloud_cost_usd
+
+    run(scene())
+
+
+def test_a_weakness_in_a_header_is_short_and_printable(tmp_path: Path) -> None:
+    schema = {"enum": ["größe\u007f" * 100]}
+    asked = task("Summarize customer_12.", response_format={"type": "json_schema", "json_schema": {"schema": schema}})
+
+    async def scene() -> None:
+        async with world(tmp_path, with_base()) as made:
+            made.private.script = [FakeReply(pieces=[answered('"x"')])]
+            base = (await made.ask(asked)).headers["x-modelbreeder-weak"]
+            made.promote(threshold=-math.inf, fingerprints=())
+            made.engine.say = lambda _: '"x"'
+            local = (await made.ask(asked, {"X-ModelBreeder-Workflow": "commit-type"})).headers["x-modelbreeder-weak"]
+
+            assert all(said.isascii() and said.isprintable() and len(said) <= 400 for said in (base, local))
+            assert "enum" in base
+            assert "enum" in local
+
+    run(scene())
+
+
+@pytest.mark.parametrize("escalates", [True, False])
+def test_an_engine_that_fails_at_mending_leaves_the_answer_as_it_was(tmp_path: Path, escalates: bool) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, plain_settings()) as made:
+            made.promote()
+
+            def say(_: str) -> str:
+                if len(made.engine.requests) == 2:
+                    raise EngineError("the engine died")
+                return '{"kind":"typo"}'
+
+            made.engine.say = say
+            hints = {} if escalates else {"X-ModelBreeder-Allow-Escalation": "false"}
+            wire = await made.ask(task(response_format=FORMAT), hints)
+            weak = made.interactions()[0]
+
+            assert checks(weak) == [("response_format", False)]
+            assert [note.type for note in weak.evidence] == [EvidenceType.WEAK_ANSWER]
+            assert ("x-modelbreeder-weak" in wire.headers) is not escalates
+
+    run(scene())
+
+
+@pytest.mark.parametrize("setting", ["none", "answer"])
+def test_a_value_is_put_back_into_json_as_json(tmp_path: Path, setting: str) -> None:
+    settings = held(setting).model_copy(update={"redaction": RedactionSettings(rules={"TICKET": 'T"[0-9]+'})})
+
+    async def scene() -> None:
+        async with world(tmp_path, settings) as made:
+            made.promote()
+            made.engine.say = lambda text: json.dumps({"kind": text.split()[-1]})
+            asked = task('Classify this commit.\nT"17', response_format={"type": "json_object"}, stream=True)
+            wire = await made.ask(asked)
+
+            assert json.loads(streamed_text(wire)) == {"kind": 'T"17'}
+
+    run(scene())
+
+
+def test_a_client_that_leaves_while_the_intent_is_written_leaves_no_open_interaction(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, plain_settings()) as made:
+            made.promote()
+            turn = asyncio.create_task(made.ask(task()))
+            await asyncio.sleep(0)
+            turn.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await turn
+            (one,) = made.interactions()
+
+            assert one.outcome is not None
+            assert one.outcome.status is Status.INTERRUPTED
+
+    run(scene())
+
+
+def test_a_reason_is_masked_before_it_is_cut_as_half_a_secret_is_not_found(tmp_path: Path) -> None:
+    secret = "ghp_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3hJ5"
+    schema = {"enum": ["x" * (MAX_WHY - 80), secret]}
+
+    async def scene() -> None:
+        async with world(tmp_path, with_base()) as made:
+            made.private.script = [FakeReply(pieces=[answered('"no"')])]
+            wanted = {"type": "json_schema", "json_schema": {"name": "k", "schema": schema}}
+            wire = await made.ask(task("Summarize this.", response_format=wanted))
+
+            assert secret in str(made.private.requests)
+            assert secret[:8] not in f"{made.interactions()} {wire.headers} {made.cloud.requests}"
+
+    run(scene())
+
+
+@pytest.mark.parametrize("local", ["base", "specialist"])
+def test_what_escalates_has_the_fallbacks_that_any_cloud_task_has(tmp_path: Path, local: str) -> None:
+    given = with_base(fallbacks=("vendor/gpt-5.4-mini",))
+
+    async def scene() -> None:
+        async with world(tmp_path, given) as made:
+            if local == "specialist":
+                made.promote()
+            made.engine.say = lambda _: " "
+            made.private.script = [called('{"n":"two"}'), FakeReply(pieces=[answered("none")])]
+            asked = task("Summarize this.", tools=TOOLS) if local == "base" else task()
+            made.cloud.script = [UnreachableError("gone")] * 3 + [FakeReply(pieces=[answered("here")])]
+            wire = await made.ask(asked)
+            weak, failed, answer = made.interactions()
+
+            assert message_of(wire)["content"] == "here"
+            assert made.cloud.requests[-1]["model"] == "gpt-5.4-mini"
+            assert answer.intent.decision.rule == "cloud-fallback"
+            assert answer.intent.decision.lane is Lane.CLOUD_ESCALATION
+            assert [weak.intent.parent_id, failed.intent.parent_id, answer.intent.parent_id] == [
+                None, weak.intent.interaction_id, failed.intent.interaction_id,
+            ]  # fmt: skip
 
     run(scene())

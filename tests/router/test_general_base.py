@@ -11,7 +11,9 @@ import pytest
 from registry.entities import EvidenceType, Lane, PromptTrim, Status
 from registry.errors import UpstreamError
 from registry.settings import LocalSettings, PolicySettings, Settings, UpstreamSettings
-from router.exchange import CollectingWire, CutStreamError, TurnError
+from router.dialects.embeddings import Embeddings
+from router.exchange import CollectingWire, CutStreamError, Incoming, TurnError
+from router.hints import Hints
 from router.problems import UnservedError
 from router.upstream import UnreachableError
 from tests.router.daemon import daemon, post, write_config
@@ -49,6 +51,21 @@ async def failure(made: World, body: dict[str, Any]) -> TurnError:
     with pytest.raises(TurnError) as caught:
         await made.ask(body)
     return caught.value
+
+
+def test_embeddings_of_the_bases_own_model_are_asked_for_as_embeddings(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, settings()) as made:
+            raw = b'{"object":"list","data":[{"embedding":[0.5]}],"usage":{"prompt_tokens":3,"total_tokens":3}}'
+            made.private.script = [FakeReply(pieces=[raw])]
+            body = Embeddings().read(json.dumps({"model": "mine/llama", "input": "hello"}).encode())
+            wire = CollectingWire()
+            await made.deps.turns.respond(Incoming(Embeddings(), body, Hints(), {}), wire)
+
+            assert made.private.requests == [{"model": "llama", "input": "hello"}]
+            assert wire.body == raw
+
+    run(scene())
 
 
 def test_the_base_answers_with_the_real_values_under_its_own_name(tmp_path: Path) -> None:

@@ -261,10 +261,9 @@ def test_many_objects_that_must_differ_run_out_of_steps_rather_than_of_time() ->
 
 
 @given(st.text(max_size=40))
-def test_whatever_an_answer_holds_the_flaw_is_one_short_line(text: str) -> None:
+def test_whatever_an_answer_holds_the_flaw_is_one_line(text: str) -> None:
     found = flaw({"type": "object", "properties": {"a": {"maxLength": 3}}, "additionalProperties": False}, {text: text})
 
-    assert len(found) <= 300
     assert found.isprintable() or "\n" not in found
 
 
