@@ -8,6 +8,7 @@ aside before it, so that many calls at once do not each believe that the rest is
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,11 +156,9 @@ class Budgets:
 
     def reserve(self, interaction_id: str, payer: Payer, estimate_usd: float | None, now: datetime) -> str:
         """Set money aside for a call that begins now; or say why not, as `why_barred` does."""
-        if not payer.is_limited:
-            return ""
-        lines, estimate = tuple(self._lines(payer, now)), estimate_usd or 0.0
+        lines, estimate = tuple(self._counted(payer, now)), estimate_usd or 0.0
         why = _why_barred(lines, estimate)
-        if not why:
+        if lines and not why:
             self._reserves[interaction_id] = _Reserve(lines, estimate, payer.limits.warn_at)
             for line in lines:
                 line.account.reserved += estimate
@@ -214,6 +213,20 @@ class Budgets:
                 yield _Line("client", client.day_usd, account, client.name, day)
         if limits.session_usd is not None and payer.session is not None:
             yield _Line("session", limits.session_usd, self._session(client.name, payer.session), client.name)
+
+    def _counted(self, payer: Payer, at: datetime) -> Iterator[_Line]:
+        """Yield the budgets that apply to a call, and those kept without limit: a reload may set one at any time."""
+        lines = list(self._lines(payer, at))
+        yield from lines
+        limited, name, day = {id(line.account) for line in lines}, payer.client.name, _day_of(at)
+        accounts = self._days.get(day)
+        kept = {} if accounts is None else {"day": accounts[None], "client": accounts.setdefault(name, _Account())}
+        if payer.session is not None and (name, payer.session) in self._sessions:
+            kept["session"] = self._sessions[name, payer.session]
+        for kind, account in kept.items():
+            if id(account) not in limited:
+                limited.add(id(account))
+                yield _Line(kind, math.inf, account, name, day)
 
     def _day(self, day: datetime) -> dict[str | None, _Account]:
         """Return the accounts of a day by client, of all clients under None; a clock that jumps back finds its own."""

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from registry.entities import Json, Lane
 from router.problems import InvalidRequestError
@@ -98,12 +99,12 @@ def parse_hints(headers: Iterable[tuple[str, str]], metadata: Json = None) -> Hi
     """Read the hints of a request from its headers (names in lower case) and its metadata.
 
     Raises:
-        InvalidRequestError: a hint has a value that cannot be read, or two that contradict each other.
+        InvalidRequestError: a hint has a value that cannot be read, two contradict each other, or a header names none.
 
     """
     fields = metadata.items() if isinstance(metadata, dict) else ()
     named = [(f"metadata.{key}", _hint_of(key), value) for key, value in fields]
-    named += [(key, _hint_of(key), value) for key, value in headers if key.startswith(HEADER_PREFIX)]
+    named += [(key, _header_hint(key), value) for key, value in headers if key.startswith(HEADER_PREFIX)]
     values: dict[str, object] = {}
     for param, hint, value in named:
         if hint is not None:
@@ -118,6 +119,16 @@ def without_hints(metadata: Json) -> Json:
     if not isinstance(metadata, dict):
         return metadata
     return {key: value for key, value in metadata.items() if _hint_of(key) is None} or None
+
+
+def _header_hint(key: str) -> str:
+    """Return the hint of a header of ours; one that is misspelt could let a task leave that was to stay."""
+    hint = _hint_of(key)
+    if hint is None:
+        near = get_close_matches(key.removeprefix(HEADER_PREFIX), _READERS, n=1)
+        known = f"did you mean {HEADER_PREFIX}{near[0]}?" if near else f"known are {', '.join(_READERS)}"
+        raise InvalidRequestError(f"no hint has the name {key[:80]!r}; {known}", key[:80])
+    return hint
 
 
 def _hint_of(key: str) -> str | None:

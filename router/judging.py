@@ -61,7 +61,7 @@ def _verifier(rule: VerifySettings, runner: CommandRunner | None) -> Verifier:
 
 def flaw_of(findings: Iterable[Finding]) -> str:
     """Return why an answer is not as asked for, empty where it is."""
-    return next((finding.why for finding in findings if not finding.ok), "")
+    return next((f"{finding.name}: {finding.why}" for finding in findings if not finding.ok), "")
 
 
 def weak_header(weakness: str) -> dict[str, str]:

@@ -5,18 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from registry.entities import (
-    EvidenceNote,
-    EvidenceType,
-    Json,
-    Lane,
-    Purpose,
-    RouteDecision,
-    SpecialistKind,
-    Status,
-)
+from registry.entities import EvidenceNote, EvidenceType, Json, Lane, Purpose, RouteDecision, SpecialistKind, Status
 from registry.errors import (
     ArtifactError,
     ConfigError,
@@ -176,14 +167,11 @@ class Turns:
         rule = LOCAL_FAILED_RULE if attempt.first_token_s is None else WEAK_ANSWER_RULE
         detail: Json = {"parent": attempt.id, "specialist": attempt.specialist.name, "why": why}
         if escalates or base is None:
-            sent_on = escalated(decision, attempt.target, rule, why)
-            child = self._child(attempt, sent_on, EvidenceType.ESCALATION, detail)
-            serving: Awaitable[object] = self.cloud.serve(child)
-        else:
-            stays, aimed = handed_on(decision, base.target, rule, why), attempt.routed.aimed_at_base()
-            child = self._child(attempt, stays, EvidenceType.FALLBACK, detail, aimed)
-            serving = self.base.serve(child, escalates=False)
-        await self._serve_child(child, serving)
+            await self._escalate(attempt, escalated(decision, attempt.target, rule, why), detail, attempt.routed)
+            return
+        stays, aimed = handed_on(decision, base.target, rule, why), attempt.routed.aimed_at_base()
+        child = self._child(attempt, stays, EvidenceType.FALLBACK, detail, aimed)
+        await self._serve_child(child, self.base.serve(child, escalates=False))
 
     async def _base_first(self, attempt: Attempt, routed: Routed) -> None:
         """Ask the general base; what it fails to answer goes on to the cloud, where the decision says so."""
@@ -201,10 +189,26 @@ class Turns:
         if not why or cloud is None:
             return
         detail: Json = {"parent": attempt.id, "model": decision.selected_model_or_stack, "why": why}
-        sent_on = escalated(decision, cloud.target, rule, why)
-        child = self._child(attempt, sent_on, EvidenceType.ESCALATION, detail, routed)
+        await self._escalate(attempt, escalated(decision, cloud.target, rule, why), detail, routed, notes)
+
+    async def _escalate(
+        self,
+        attempt: Attempt,
+        sent_on: RouteDecision,
+        detail: Json,
+        routed: Routed,
+        notes: tuple[EvidenceNote, ...] = (),
+    ) -> None:
+        """Let the cloud answer what a local model did not; where it fails, the policy's fallbacks."""
+        aimed = replace(routed, route=replace(routed.route, decision=sent_on))
+        child = self._child(attempt, sent_on, EvidenceType.ESCALATION, detail, aimed)
         child.notes = (*notes, *child.notes)
-        await self._serve_child(child, self.cloud.serve(child))
+        try:
+            await self._serve_child(child, self.cloud.serve(child))
+        except TurnError as failed:
+            cause = failed.cause
+            if not (isinstance(cause, UpstreamError | ConfigError) and await self._fell_back(child, cause)):
+                raise
 
     async def _cloud_first(self, attempt: Attempt) -> None:
         decision = attempt.routed.decision

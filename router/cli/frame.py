@@ -101,10 +101,12 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             say("\t".join(" ".join(cell.split()) for cell in row))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, pad_edge=False)
+    # The first column names the row, and a name that is cut cannot be used.
+    name, *others = columns
+    table = Table(Column(name, no_wrap=True, min_width=1, overflow="ignore"), *others, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

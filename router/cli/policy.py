@@ -54,9 +54,13 @@ def check(
             ("", "rule", "lane", "when"),
             [(str(number), step.name, step.lane or "-", step.what) for number, step in listed],
         )
-        say("\n".join(f"wrong: rule {one.rule!r}: {one.what}" for one in found) or f"{where}: nothing is wrong")
+        say("\n".join(f"wrong: rule {one.rule!r}: {one.what}" for one in found) or f"{where}: {_all_well(where)}")
     if found:
         raise ConfigError(f"{where}: {len(found)} problems in policy.rules; mend or remove the rules that are named")
+
+
+def _all_well(where: Path) -> str:
+    return "nothing is wrong" if where.exists() else "there is no such file, so the defaults hold; modelbreeder init"
 
 
 def _checked(context: typer.Context, file: Path | None) -> tuple[PolicySettings, list[Problem]]:

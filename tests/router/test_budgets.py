@@ -173,6 +173,34 @@ def test_a_clock_that_jumps_over_midnight_and_back_opens_nothing(tmp_path: Path)
     run(scene())
 
 
+def test_a_budget_that_a_reload_sets_knows_what_was_spent_while_there_was_none() -> None:
+    asked: list[str] = []
+
+    class Counting:
+        def by_client(self, since: datetime, until: datetime) -> Mapping[str, Spent]:
+            asked.append("day")
+            return {"ann": Spent(1.0, 0)}
+
+        def in_session(self, client: str, session: str) -> Spent:
+            return Spent(0.0, 0)
+
+    budgets, ann = Budgets(Counting()), Client("ann")
+
+    def call(payer: Payer) -> str:
+        name = new_id()
+        why = budgets.reserve(name, payer, 0.5, NOON)
+        if not why:
+            used = Usage(1, 1, "upstream")
+            budgets.observe([Outcome(name, NOON, Status.OK, "vendor", "m", None, used, 0.5)], 0.0, None)
+        return why
+
+    day = Payer(BudgetSettings(day_usd=2.0), ann)
+    assert call(day) == ""
+    assert call(Payer(BudgetSettings(), ann)) == ""
+    assert "$2.00 spent" in call(day)
+    assert asked == ["day"]
+
+
 def test_each_session_has_a_budget_that_outlives_a_restart(tmp_path: Path) -> None:
     async def scene() -> None:
         for _ in range(2):

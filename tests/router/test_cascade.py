@@ -538,7 +538,7 @@ def test_what_escalates_has_the_fallbacks_that_any_cloud_task_has(tmp_path: Path
             made.engine.say = lambda _: " "
             made.private.script = [called('{"n":"two"}'), FakeReply(pieces=[answered("none")])]
             asked = task("Summarize this.", tools=TOOLS) if local == "base" else task()
-            made.cloud.script = [UnreachableError("gone")] * 3 + [FakeReply(pieces=[answered("here")])]
+            made.cloud.script = [UnreachableError("gone")] * 2 + [FakeReply(pieces=[answered("here")])]
             wire = await made.ask(asked)
             weak, failed, answer = made.interactions()
 

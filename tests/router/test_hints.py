@@ -90,8 +90,16 @@ def test_two_hints_that_contradict_each_other_are_an_error() -> None:
         parse_hints(header("data-class", "public"), {"data-class": "client"})
 
 
-def test_unknown_headers_and_metadata_are_not_hints() -> None:
-    assert parse_hints([("x-modelbreeder-colour", "red"), ("accept", "x")], {"colour": "red", "user": "7"}) == Hints()
+def test_unknown_headers_of_others_and_metadata_are_not_hints() -> None:
+    assert parse_hints([("colour", "red"), ("accept", "x")], {"colour": "red", "user": "7"}) == Hints()
+
+
+@pytest.mark.parametrize(("name", "hint"), [("dataclass", "mean x-modelbreeder-data-class"), ("colour", "known are")])
+def test_a_header_of_ours_that_names_no_hint_is_an_error(name: str, hint: str) -> None:
+    with pytest.raises(InvalidRequestError, match=hint) as caught:
+        parse_hints(header(name, "patient"))
+
+    assert caught.value.param == f"x-modelbreeder-{name}"
 
 
 def test_hints_leave_the_metadata_and_nothing_else_does() -> None:
