@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
+
+import re2  # type: ignore[import-untyped]  # it ships no types
 
 from registry.errors import ConfigError
 from router.redaction.assignments import Assignments
@@ -21,18 +22,25 @@ DEFAULT_TYPES: Final = frozenset({"SECRET", "PIIEMAIL", "PIICARD", *DEFAULT_RULE
 
 
 class PatternRule:
-    """A user's own rule: a type name and a regular expression. The expression's speed is the user's care."""
+    """A user's own rule: a type name and a regular expression, matched in linear time.
+
+    Python's own `re` needs longer than the universe for `(a+)+$` on 60 letters. The price: no look-around and no
+    back-references.
+    """
 
     def __init__(self, type_name: str, pattern: str) -> None:
         if not TYPE_NAME.fullmatch(type_name):
             raise ConfigError(
                 f"redaction rule {type_name!r}: a type name is 2 to 24 capital letters, for example CUSTOMER"
             )
+        options = re2.Options()
+        options.log_errors = False
         try:
-            self._pattern = re.compile(pattern)
-        except re.error as error:
+            self._pattern = re2.compile(pattern, options)
+        except re2.error as error:
+            said = error.args[0].decode(errors="replace") if error.args else "it does not parse"
             raise ConfigError(
-                f"redaction rule {type_name}: {pattern!r} is not a regular expression ({error}); correct it"
+                f"redaction.rules.{type_name}: {pattern!r} cannot be used ({said}); correct it"
             ) from error
         self._type = type_name
 

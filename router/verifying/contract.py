@@ -83,10 +83,15 @@ def request_tools(request: JsonObject) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for tool in _objects(request.get("tools")):
         body = _fields(tool.get("function")) or _fields(tool.get("custom"))
-        found[str(body.get("name"))] = body.get("parameters", {})
+        found[str(body.get("name"))] = _schema_of(body)
     for function in _objects(request.get("functions")):
-        found[str(function.get("name"))] = function.get("parameters", {})
+        found[str(function.get("name"))] = _schema_of(function)
     return found
+
+
+def _schema_of(function: JsonObject) -> Json:
+    schema = function.get("parameters")
+    return {} if schema is None else schema
 
 
 def _choice_flaw(reply: Reply, request: JsonObject, tools: Mapping[str, Json]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 
 from registry.errors import ConfigError, RedactionError
-from router.redaction.detectors import Span, default_detectors, find_spans
+from router.redaction.detectors import PatternRule, Span, default_detectors, find_spans
 from router.redaction.personal import passes_luhn
 from tests.router.redaction.planted import ALNUM, BENIGN, LINES, SECRETS, some
 
@@ -116,7 +116,8 @@ def test_a_users_rule_joins_the_built_in_ones_and_may_replace_customer() -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "pattern", "said"), [("ticket", "x", "capital letters"), ("TICKET", "(", "not a regular expression")]
+    ("name", "pattern", "said"),
+    [("ticket", "x", "capital letters"), ("TICKET", "(", "missing"), ("TICKET", "(?=x)y", "perl operator")],
 )
 def test_a_rule_that_cannot_be_used_says_so(name: str, pattern: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
@@ -201,3 +202,11 @@ def test_the_table_plants_distinct_values() -> None:
     rng = random.Random(1)
     assert all(make(rng) != make(rng) for make in SECRETS.values())
     assert all(re.search(r"\S", make(rng)) for _, make in LINES.values())
+
+
+def test_a_rule_of_the_users_own_takes_linear_time_and_finds_places_in_characters() -> None:
+    text = "größe " + "a" * 5000 + "b ticket-7 ä"
+    greedy, ticket = PatternRule("GREEDY", "(a+)+$"), PatternRule("TICKET", "(?i:TICKET-[0-9]+)")
+
+    assert list(greedy.find(text)) == []
+    assert [text[span.start : span.end] for span in ticket.find(text)] == ["ticket-7"]

@@ -161,6 +161,12 @@ def test_parallel_calls_are_refused_where_the_client_takes_one_at_a_time() -> No
     assert "2 tool calls" in of_tools(GOOD, GOOD, parallel_tool_calls=False).why
 
 
+def test_a_tool_whose_schema_is_null_takes_any_arguments() -> None:
+    tools: Json = [{"type": "function", "function": {"name": "now", "parameters": None}}]
+
+    assert of_tools(ToolCall("now", '{"zone": "UTC"}'), tools=tools).ok
+
+
 def test_functions_of_the_old_form_are_tools_as_well() -> None:
     request: JsonObject = {"functions": [{"name": "book", "parameters": BOOK}], "function_call": {"name": "book"}}
     said = reply_of({"choices": [{"message": {"content": None, "function_call": {"name": "book", "arguments": "{}"}}}]})
