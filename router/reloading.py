@@ -78,7 +78,7 @@ class Reloader:
         except ModelBreederError as error:
             self.failures += 1
             self.state = FileState(str(error), self.state.waiting)
-            _log.error("policy %s stays in force: %s", self._router.policy_digest[:12], error)
+            _log.error("policy %s stays in force: %s", self._router.policy_digest[:12], str(error))
             return
         self._router.rulebook = rulebook
         self.reloads += 1

@@ -145,6 +145,8 @@ def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str
         daemon = _Daemon(home, settings, outside, listener, say, stop, Notifier(environ))
         _refuse_loops(settings, listener.getsockname()[1])
         with held(home, daemon.url), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            if not home.config_file.exists():
+                say(f"{home.config_file} is not there, so the defaults hold; modelbreeder init writes it")
             for warning in missing_keys(settings, environ):
                 say(warning)
             if guarded:

@@ -45,7 +45,7 @@ def explain(
 ) -> None:
     """Say in one sentence where a request would go and why, and show all candidates, without sending it."""
     home = home_of(context)
-    text = read_text(source) if source == "-" or _is_file(source) else source
+    text = read_text(source) if source == "-" or _is_file(source) or _names_a_file(source) else source
     told = asyncio.run(_explain(home, settings_of(home), incoming_of(text, workflow, lane, surface)))
     if as_json:
         say_json(told)
@@ -109,6 +109,11 @@ def _looks_like_request(text: str) -> bool:
     except orjson.JSONDecodeError:
         return False
     return isinstance(value, dict) and "messages" in value
+
+
+def _names_a_file(source: str) -> bool:
+    """Say whether an argument is meant as a file, so that one that is not there is not explained as a text."""
+    return len(source.split()) == 1 and Path(source).suffix in (".json", ".txt", ".md")
 
 
 def _is_file(source: str) -> bool:

@@ -257,3 +257,10 @@ def test_ctrl_c_ends_a_command_with_130(home: Path, upstream: Upstream, tmp_path
     assert child.returncode == 130
     assert b"Traceback" not in err
     assert out == b""
+
+
+def test_a_file_that_is_not_there_is_not_explained_as_a_text(call: Callable[..., Result]) -> None:
+    code, out, err = call("explain", "nowhere/request.json")
+
+    assert (code, out) == (1, "")
+    assert "nowhere/request.json cannot be read" in err
