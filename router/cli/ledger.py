@@ -69,7 +69,7 @@ def verify(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         say_json(plain({"ok": not report.problems, "report": report}))
     else:
-        say(f"{report.events} events of {report.writers} writers, {report.tombstones} erased")
+        say(f"{report.events} events of {report.writers} writers, {report.tombstones} erased{'' if report.problems else ': intact'}")
         for problem in report.problems:
             say(f"broken: {problem}")
     if report.problems:
