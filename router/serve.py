@@ -91,6 +91,10 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
         await super().shutdown(sockets)
+        if self.force_exit:
+            # uvicorn lets them run on; cut off, they record how they ended.
+            for task in self.server_state.tasks:
+                task.cancel()
 
     @override
     @contextmanager
@@ -141,7 +145,7 @@ def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str
 
     stop = _Stop()
     guarded = not is_loopback(settings.daemon.host) and has_tokens(home, settings)
-    with stop.listening(), bind(settings.daemon, guarded=guarded) as listener:
+    with stop.listening(), _bound(home, settings.daemon, guarded) as listener:
         daemon = _Daemon(home, settings, outside, listener, say, stop, Notifier(environ))
         _refuse_loops(settings, listener.getsockname()[1])
         with held(home, daemon.url), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -255,6 +259,15 @@ async def _clean_up(in_flight: InFlight) -> None:
             await in_flight.drained()
     except TimeoutError:
         _log.error("%d requests did not end in time; the next start records them as interrupted", in_flight.count)
+
+
+def _bound(home: Home, settings: DaemonSettings, guarded: bool) -> socket.socket:
+    """Return a listening socket, or say who serves this home where that is who took the port."""
+    try:
+        return bind(settings, guarded=guarded)
+    except ConflictError:
+        with held(home, "nowhere"):
+            raise
 
 
 def bind(settings: DaemonSettings, *, guarded: bool = False) -> socket.socket:

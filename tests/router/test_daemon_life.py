@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -130,6 +131,31 @@ def test_a_second_daemon_of_a_home_is_one_line_and_exit_code_4_and_harms_nothing
         assert second.stderr.count("\n") == 1
         assert f"process {router.process.pid} at {router.url} serves the home {home}" in second.stderr
         assert answered == 200
+
+
+def test_a_second_start_on_the_same_port_names_the_daemon_of_the_home(home: Path) -> None:
+    with daemon(home) as router:
+        second = run_command(home, "serve", "--port", str(urlsplit(router.url).port))
+        other = run_command(home.parent / "other", "serve", "--port", str(urlsplit(router.url).port))
+
+    assert (second.returncode, other.returncode) == (4, 4)
+    assert f"process {router.process.pid} at {router.url} serves the home {home}" in second.stderr
+    assert "is taken; stop the other daemon or set daemon.port" in other.stderr
+
+
+def test_a_second_ctrl_c_does_not_wait_and_still_records_how_requests_ended(home: Path, upstream: Upstream) -> None:
+    write_config(home, upstream.url, more="[daemon]\ndrain_s = 600\n")
+    with daemon(home) as router:
+        streams = live_streams(router, upstream)
+        router.process.send_signal(signal.SIGINT)
+        eventually(lambda: not _accepts(router))
+        code = router.stop(signal.SIGINT, timeout=60)
+        for stream in streams:
+            stream.close()
+
+    assert code == 130
+    assert not any("did not end in time" in line for line in router.lines)
+    assert [one.status for one in outcomes(home) if one] == [Status.INTERRUPTED] * STREAMS
 
 
 def test_a_daemon_that_ended_in_order_leaves_nothing_to_look_for(home: Path) -> None:
