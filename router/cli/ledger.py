@@ -69,7 +69,8 @@ def verify(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         say_json(plain({"ok": not report.problems, "report": report}))
     else:
-        say(f"{report.events} events of {report.writers} writers, {report.tombstones} erased{'' if report.problems else ': intact'}")
+        found = "" if report.problems else ": intact"
+        say(f"{report.events} events of {report.writers} writers, {report.tombstones} erased{found}")
         for problem in report.problems:
             say(f"broken: {problem}")
     if report.problems:
