@@ -16,6 +16,7 @@ class Decision(StrEnum):
     """What is known of an answer so far."""
 
     OPEN = "open"
+    """Not enough has come; an answer that ends so is judged whole."""
     STRONG = "strong"
     WEAK = "weak"
     UNASKED = "unasked"
@@ -62,12 +63,6 @@ class HeldStream:
         self._sum += logprob
         self._held.append(text)
         if self.decision is Decision.OPEN and self._tokens == self._hold.tokens:
-            self._decide()
-        return self._released()
-
-    def finish(self) -> str:
-        """Take the end of the answer, decide where that is still open, and return the rest that may be released."""
-        if self.decision is Decision.OPEN:
             self._decide()
         return self._released()
 

@@ -38,11 +38,11 @@ def test_nothing_is_lost_reordered_or_released_before_the_decision(
             assert released == "" and stream.decision is Decision.OPEN
         if stream.decision in (Decision.STRONG, Decision.UNASKED):
             assert out == "".join(text for text, _ in said[:place])
-    out += stream.finish()
 
     whole = "".join(text for text, _ in said)
-    assert stream.decision is not Decision.OPEN
-    if stream.decision is Decision.WEAK:
+    reached = hold.tokens is not None and len(said) >= hold.tokens
+    assert (stream.decision is Decision.OPEN) is not reached
+    if stream.decision in (Decision.WEAK, Decision.OPEN):
         assert out == ""
         assert stream.take() == whole
     else:
@@ -57,7 +57,6 @@ def test_the_decision_is_the_mean_of_what_was_held_against_the_threshold(
     stream = HeldStream(hold, threshold)
     for text, logprob in said:
         stream.feed(text, logprob)
-    stream.finish()
 
     total = 0.0
     held = said[: hold.tokens]
@@ -65,6 +64,8 @@ def test_the_decision_is_the_mean_of_what_was_held_against_the_threshold(
         total += logprob
     if hold.tokens == 0:
         assert stream.decision is Decision.UNASKED
+    elif hold.tokens is None or len(said) < hold.tokens:
+        assert stream.decision is Decision.OPEN
     else:
         strong = total / len(held) >= threshold
         assert stream.decision is (Decision.STRONG if strong else Decision.WEAK)
@@ -74,7 +75,7 @@ def test_an_early_decision_stands_whatever_comes_later() -> None:
     stream = HeldStream(Hold(2), -1.0)
 
     assert [stream.feed("a", -0.5), stream.feed("b", -1.5), stream.feed("c", -99.0)] == ["", "ab", "c"]
-    assert stream.finish() == ""
+    assert stream.take() == ""
     assert stream.decision is Decision.STRONG
     assert stream.confidence == pytest.approx(-101 / 3)
 
@@ -82,15 +83,12 @@ def test_an_early_decision_stands_whatever_comes_later() -> None:
 def test_a_weak_answer_stays_held_until_it_is_taken() -> None:
     stream = HeldStream(Hold(1), -1.0)
 
-    assert [stream.feed("a", -2.0), stream.feed("b", 0.0), stream.finish()] == ["", "", ""]
+    assert [stream.feed("a", -2.0), stream.feed("b", 0.0)] == ["", ""]
     assert stream.decision is Decision.WEAK
     assert stream.take() == "ab"
 
 
-@pytest.mark.parametrize("hold", [Hold(3), Hold(None)])
-def test_an_answer_without_a_known_confidence_is_weak_even_without_a_threshold(hold: Hold) -> None:
-    unknown, empty = HeldStream(hold, -math.inf), HeldStream(hold, -math.inf)
-    unknown.feed("a", math.nan)
+def test_an_answer_without_a_known_confidence_is_weak_even_without_a_threshold() -> None:
+    unknown = HeldStream(Hold(1), -math.inf)
 
-    assert (unknown.finish(), unknown.decision, unknown.confidence) == ("", Decision.WEAK, None)
-    assert (empty.finish(), empty.decision, empty.confidence) == ("", Decision.WEAK, None)
+    assert (unknown.feed("a", math.nan), unknown.decision, unknown.confidence) == ("", Decision.WEAK, None)
