@@ -202,7 +202,8 @@ def test_a_request_of_any_shape_is_judged_without_an_error(request: Json) -> Non
     async def judge() -> None:
         shelf = SchemaShelf()
         for verifier in (FormatVerifier(shelf), ToolVerifier(shelf)):
-            await verifier.verify(Reply('{"a": 1}', (ToolCall("x", "{}"),)), body)
+            finding = await verifier.verify(Reply('{"a": 1}', (ToolCall("x", "{}"),)), body)
+            assert finding.ok is not bool(finding.why)
 
     asyncio.run(judge())
 
