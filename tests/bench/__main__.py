@@ -11,13 +11,14 @@ from pathlib import Path
 from tests.bench.engine_stream import SEEDLING_SHAPE, measure
 from tests.bench.envelope import BUDGETS_MS, medians_ms
 from tests.bench.ledger_rows import rates
+from tests.bench.matching import quantiles_ms
 from tests.bench.router_overhead import medians
 from tests.pico import write_pico
 
 
 def main() -> None:
     """Measure engine, ledger and router, and print one table."""
-    rows = [*_engine(), *_ledger(), *_envelope(), *_router()]
+    rows = [*_engine(), *_ledger(), *_envelope(), *_matching(), *_router()]
     sys.stdout.write("| what | measured | against | ratio |\n|---|---|---|---|\n")
     for row in rows:
         sys.stdout.write(f"| {' | '.join(row)} |\n")
@@ -52,6 +53,11 @@ def _envelope() -> list[tuple[str, ...]]:
         for name, size, spent in medians_ms()
         if name in ("route decision", "envelope")
     ]
+
+
+def _matching() -> list[tuple[str, ...]]:
+    _, p99 = quantiles_ms()
+    return [("workflow by likeness, 4 KB prompt, 32 workflows, p99", f"{p99:.2f} ms", "1 ms, its budget", f"{p99:.2f}")]
 
 
 def _router() -> list[tuple[str, ...]]:
