@@ -7,12 +7,13 @@ LedgerError wherever it is met; a unique key that somebody else took first stays
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pysqlite3
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
@@ -23,6 +24,10 @@ from registry.errors import ConfigError, LedgerError
 from registry.migrations.upgrade import bring_to_head
 
 _WRITES = "modelbreeder_writes"
+_PAGE_BYTES = 4096
+_LOG_PAGES = 4000
+"""At so many pages SQLite folds its log back and begins it anew: four times less often than by default."""
+_LOG_BYTES = 32 + _LOG_PAGES * (24 + _PAGE_BYTES)
 
 
 class Database:
@@ -31,6 +36,9 @@ class Database:
     def __init__(self, engine: Engine, file: Path | None) -> None:
         self.engine = engine
         self.file = file
+        self._asking: PoolProxiedConnection | None = None
+        self._asking_gate = threading.Lock()
+        self._writing = {each: engine.execution_options(**{_WRITES: each}) for each in Durability}
 
     @property
     def label(self) -> str:
@@ -56,12 +64,10 @@ class Database:
         Raises:
             LedgerError: the database is locked for too long, full, read-only or damaged.
         """
-        with self._errors("write"), self.engine.connect() as connection:
-            writing = connection.execution_options(**{_WRITES: durability})
-            with writing.begin():
-                if self.file is None and durability is Durability.NORMAL:
-                    writing.execute(text("SET LOCAL synchronous_commit TO off"))
-                yield writing
+        with self._errors("write"), self._writing[durability].begin() as connection:
+            if self.file is None and durability is Durability.NORMAL:
+                connection.execute(text("SET LOCAL synchronous_commit TO off"))
+            yield connection
 
     def flush(self) -> None:
         """Make what was written with `Durability.NORMAL` survive a power cut; PostgreSQL does so by itself, soon."""
@@ -74,13 +80,37 @@ class Database:
             finally:
                 os.close(log)
 
+    def reserve_log(self) -> None:
+        """Lengthen SQLite's write-ahead log to what it grows to, for one who will commit often.
+
+        A flush that only overwrites takes 0.1 ms where one that lengthens the file takes 3.9 ms. A frame of zeros
+        ends the log for SQLite as the end of the file does (fileformat2, 4.4), and nobody else writes meanwhile.
+        """
+        if self.file is None:
+            return
+        with self.write(), suppress(FileNotFoundError), open(f"{self.file}-wal", "r+b", buffering=0) as log:
+            held = log.seek(0, os.SEEK_END)
+            log.write(bytes(max(0, _LOG_BYTES - held)))
+            os.fdatasync(log.fileno())
+
     def ask(self, query: str) -> int:
-        """Return the one number of a constant query, past all that makes a statement safe to compose: in 15 µs."""
-        with self._errors("read"), closing(self.engine.raw_connection()) as connection:
-            cursor = connection.cursor()
-            cursor.execute(query)
-            row = cursor.fetchone()
-            cursor.close()
+        """Return the one number of a constant query, past all that makes a statement safe to compose: in 15 µs.
+
+        A connection is kept for it: to take one from the pool would take longer than to ask.
+        """
+        with self._errors("read"), self._asking_gate:
+            connection, self._asking = self._asking or self.engine.raw_connection(), None
+            try:
+                cursor = connection.cursor()
+                cursor.execute(query)
+                row = cursor.fetchone()
+                cursor.close()
+                # PostgreSQL's driver has begun a transaction for it.
+                connection.rollback()
+            except BaseException:
+                connection.close()
+                raise
+            self._asking = connection
         return int(row[0]) if row else 0
 
     def scrub(self) -> None:
@@ -100,6 +130,10 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        with self._asking_gate:
+            if self._asking is not None:
+                self._asking.close()
+            self._asking = None
         self.engine.dispose()
 
     @contextmanager
@@ -174,8 +208,7 @@ def _sqlite_engine(file: Path, durability: Durability, busy_timeout_ms: int) -> 
         f"synchronous = {durability.value.upper()}",
         "foreign_keys = ON",
         "secure_delete = ON",
-        # Pages of 4 kB: a busy ledger folds its log back four times less often than by default.
-        "wal_autocheckpoint = 4000",
+        f"wal_autocheckpoint = {_LOG_PAGES}",
         f"journal_size_limit = {64 * 2**20}",
     )
 

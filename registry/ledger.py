@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
+from typing import cast
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -21,16 +22,20 @@ from registry.ids import NewId
 from registry.ledger_check import ChainReport, check_chain
 from registry.ledger_reading import Filter, count, read_one, read_pages, unfinished, unknown
 from registry.ledger_rows import EventKind, EventRow, encode
+from registry.prepared import Prepared
 from registry.processes import ProcessMark, this_process
 from registry.tables import contents, events, intents, outcomes, writers
 
-# Built once: to build a statement costs more than to run it, and every request waits for some of these.
 _SELECT_HEAD = select(writers.c.head_seq, writers.c.head_hash).where(writers.c.writer == bindparam("me"))
-_MOVE_HEAD = (
+# Every request waits for these.
+_MOVE_HEAD = Prepared(
     update(writers)
     .where(writers.c.writer == bindparam("me"), writers.c.head_seq == bindparam("old_seq"))
     .values({name: bindparam(name) for name in ("head_seq", "head_hash", "host", "pid", "started")})
 )
+_INSERT_EVENTS = Prepared(insert(events))
+_INSERT_CONTENTS = Prepared(insert(contents))
+_INSERT_FACTS = {kind: Prepared(insert(kind.table)) for kind in EventKind}
 _SELECT_BEGUN = (
     select(intents.c.interaction_id, outcomes.c.event_id)
     .select_from(intents.outerjoin(outcomes, outcomes.c.interaction_id == intents.c.interaction_id))
@@ -39,9 +44,6 @@ _SELECT_BEGUN = (
 _SELECT_OPEN_WRITERS = select(writers).where(writers.c.pid != 0)
 # Process 0 is nobody's: such a writer has nothing open, until it writes again.
 _RETIRE = update(writers).where(writers.c.writer == bindparam("gone")).values(pid=0, started="")
-_INSERT_EVENTS = insert(events)
-_INSERT_CONTENTS = insert(contents)
-_INSERT_FACTS = {kind: insert(kind.table) for kind in EventKind}
 
 
 def new_writer_id(role: str, process: ProcessMark, new_id: NewId) -> str:
@@ -68,7 +70,7 @@ class Ledger:
         self.writer_id = writer_id
         self._database = database
         self._new_id = new_id
-        self._mark = asdict(process or this_process())
+        self._mark = cast("dict[str, Scalar]", asdict(process or this_process()))
         self._random_bytes = random_bytes
         self._gate = threading.Lock()
         self._open: set[str] = set()
@@ -106,6 +108,11 @@ class Ledger:
         self._end = end
         self._open |= {row.interaction_id for row in rows if row.kind is EventKind.INTENT}
         self._open -= {row.interaction_id for row in rows if row.kind is EventKind.OUTCOME}
+
+    def reserve(self) -> None:
+        """Prepare for many appends; where the disk has no room for that, they go without."""
+        with suppress(LedgerError):
+            self._database.reserve_log()
 
     def flush(self) -> None:
         """Make all that was appended survive a power cut."""
@@ -230,11 +237,11 @@ class Ledger:
             bodies.append({"event_id": row.event_id, "salt": salt, "body": row.body})
         # First, as it tells another process of the same name from an event that is there already.
         self._move_head(connection, seq - len(rows), seq, head)
-        connection.execute(_INSERT_EVENTS, linked)
-        connection.execute(_INSERT_CONTENTS, bodies)
+        _INSERT_EVENTS.run(connection, linked)
+        _INSERT_CONTENTS.run(connection, bodies)
         for kind, statement in _INSERT_FACTS.items():
             if facts := [row.facts for row in rows if row.kind is kind]:
-                connection.execute(statement, facts)
+                statement.run(connection, facts)
         return seq, head
 
     def _head(self, connection: Connection) -> tuple[int, str]:
@@ -247,9 +254,8 @@ class Ledger:
 
     def _move_head(self, connection: Connection, old_seq: int, seq: int, head: str) -> None:
         """Point at the newest event, without which a chain that lost its end would look whole."""
-        place = {"me": self.writer_id, "old_seq": old_seq, "head_seq": seq, "head_hash": head}
-        moved = connection.execute(_MOVE_HEAD, place | self._mark)
-        if moved.rowcount != 1:
+        place: dict[str, Scalar] = {"me": self.writer_id, "old_seq": old_seq, "head_seq": seq, "head_hash": head}
+        if _MOVE_HEAD.run(connection, [place | self._mark]) != 1:
             raise LedgerError(f"writer {self.writer_id} wrote twice at once; give each process a writer id of its own")
 
 

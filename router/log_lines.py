@@ -54,17 +54,19 @@ class LineHandler(logging.Handler):
         super().__init__()
         self.setFormatter(LineFormatter(as_json=as_json))
         self._stream = stream
-        self._lines: queue.Queue[str | None] = queue.Queue(room)
+        self._room = room
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._dropped = 0
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._lines.put_nowait(self.format(record))
-        except queue.Full:
+        if self._lines.qsize() >= self._room:
             self._dropped += 1
+            return
+        try:
+            self._lines.put(self.format(record))
         except (TypeError, ValueError):
             self.handleError(record)
 
@@ -75,9 +77,8 @@ class LineHandler(logging.Handler):
 
     @override
     def close(self) -> None:
-        with suppress(queue.Full):
-            self._lines.put(None, timeout=_FLUSH_S)
-            self._thread.join(_FLUSH_S)
+        self._lines.put(None)
+        self._thread.join(_FLUSH_S)
         super().close()
 
     def _write(self) -> None:

@@ -21,6 +21,11 @@ class Prices:
         self._upstreams = upstreams
         self._blended: dict[Target, float | None] = {}
 
+    def prepare(self) -> None:
+        """Import the public list now where it will be asked: the first request would wait 240 ms for it."""
+        if any(one.trust != "private" and _own_prices(one) is None for one in self._upstreams.values()):
+            import genai_prices  # noqa: F401
+
     def blended(self, target: Target, at: datetime) -> float | None:
         """Return dollars per million tokens at three prompt tokens to one answer token."""
         if target not in self._blended:
@@ -48,8 +53,8 @@ class Prices:
 
 
 def _cost(upstream: UpstreamSettings, model: str, usage: Usage, cached: int, at: datetime) -> float | None:
-    prices = upstream.usd_per_million_input, upstream.usd_per_million_output
-    if prices[0] is not None and prices[1] is not None:
+    prices = _own_prices(upstream)
+    if prices is not None:
         return (usage.prompt_tokens * prices[0] + usage.completion_tokens * prices[1]) / _MILLION
     # Imported here: it takes longer to import than all else that a daemon with prices of its own needs.
     import genai_prices
@@ -65,3 +70,9 @@ def _cost(upstream: UpstreamSettings, model: str, usage: Usage, cached: int, at:
     except LookupError:
         return None
     return float(price.total_price)
+
+
+def _own_prices(upstream: UpstreamSettings) -> tuple[float, float] | None:
+    """Return the user's own prices of a million tokens in and out, None where the public list holds."""
+    into, out = upstream.usd_per_million_input, upstream.usd_per_million_output
+    return None if into is None or out is None else (into, out)

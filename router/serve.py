@@ -165,6 +165,8 @@ async def _serve(daemon: _Daemon) -> None:
         closed = deps.ledger.close_interrupted(daemon.outside.clock())
         if closed:
             daemon.say(f"{closed} requests that an earlier daemon left open are now recorded as interrupted")
+        deps.ledger.reserve()
+        deps.turns.cloud.prices.prepare()
         in_flight = InFlight(limits.max_in_flight, limits.max_waiting, limits.max_wait_s)
         reloader = Reloader(daemon.home.config_file, deps.router)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _on_hangup(daemon.stop, reloader))

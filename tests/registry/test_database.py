@@ -293,3 +293,44 @@ def test_a_failing_statement_does_not_quote_what_was_to_be_stored(tmp_path):
             connection.execute(text("INSERT INTO workflows VALUES (:a, 'x', 'x', 'x', '')"), {"a": "bob@example.org"})
     assert "bob@example.org" not in str(caught.value)
     database.close()
+
+
+def test_a_reserved_log_is_not_lengthened_by_commits_and_folds_back_whole(tmp_path):
+    log = tmp_path / "ledger.db-wal"
+    database = fresh_database(tmp_path)
+    ledger = Ledger(database, "one", new_id)
+    ledger.append(intent("before"))
+    ledger.reserve()
+    reserved = log.stat().st_size
+    for number in range(100):
+        ledger.append(intent(f"after-{number}", number))
+    assert log.stat().st_size == reserved > 16_000_000
+    ledger.reserve()
+    assert log.stat().st_size == reserved
+    with database.read() as connection:
+        assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"
+    database.close()
+
+    again = open_database(tmp_path / "ledger.db")
+    assert Ledger(again, "two", new_id).count() == 101
+    again.close()
+
+
+def test_a_log_that_cannot_be_reserved_stops_nobody(tmp_path, database):
+    file = Path(database.engine.url.database)
+    other = pysqlite3.connect(str(file), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    impatient = open_database(file, busy_timeout_ms=10)
+    Ledger(impatient, "two", new_id).reserve()
+    other.execute("ROLLBACK")
+    Ledger(impatient, "two", new_id).append(intent("after"))
+    impatient.close()
+    other.close()
+
+
+def test_a_question_is_asked_again_on_a_new_connection_after_a_failure(database):
+    assert database.ask("SELECT count(*) FROM events") == 0
+    with pytest.raises(LedgerError, match="cannot read"):
+        database.ask("SELECT count(*) FROM nothing")
+    Ledger(database, "one", new_id).append(intent("one"))
+    assert database.ask("SELECT count(*) FROM events") == 1

@@ -27,6 +27,7 @@ from tests.registry.making import intent, outcome
 
 file, name, how_many, way = sys.argv[1:]
 ledger = Ledger(open_database(file), new_writer_id(name, this_process(), new_id), new_id)
+ledger.reserve()
 writer = LedgerWriter(ledger)
 for number in range(int(how_many)):
     event = intent(f"{name}-{number}", number)
