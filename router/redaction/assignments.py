@@ -14,6 +14,7 @@ from typing import Final
 from router.redaction.spans import Span, ascii_lower, merge
 
 _LITERALS: Final = ("pass", "pwd", "secret", "token", "credential", "key")
+_PROMISES: Final = (*_LITERALS, "authorization")
 _HEAD_SIZE: Final = 24
 _SHORTEST_VALUE: Final = 4
 _LONG: Final = 16
@@ -71,7 +72,7 @@ class Assignments:
 def promises_secret(name: str) -> bool:
     """Tell whether a name, such as the key of a JSON object, may have a secret as its value."""
     lower = ascii_lower(name)
-    return any(literal in lower for literal in (*_LITERALS, "authorization"))
+    return any(literal in lower for literal in _PROMISES)
 
 
 def looks_random(value: str, length: int) -> bool:

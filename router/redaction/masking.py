@@ -18,7 +18,7 @@ from registry.errors import RedactionError
 from router.redaction.assignments import promises_secret
 from router.redaction.detectors import DEFAULT_TYPES
 from router.redaction.json_text import Edit, apply, edit_leaf, edit_value, escape, is_json
-from router.redaction.placeholders import BOUNDARY, StreamRestorer, Vocabulary, restorations
+from router.redaction.placeholders import BOUNDARY, StreamRestorer, restorations, vocabulary_of
 from router.redaction.spans import CleanTexts, Detector, Span, find_spans, merge
 
 _SECRET: Final = "SECRET"  # noqa: S105 - the name of a type
@@ -34,7 +34,7 @@ class Masker:
         """Take what is looked for; `clean` is shared by all conversations with the same detectors."""
         self._detectors = tuple(detectors)
         self._clean = clean
-        self._vocabulary = Vocabulary(types)
+        self._vocabulary = vocabulary_of(frozenset(types))
         self._values: dict[str, str] = {}
         self._placeholders: dict[str, str] = {}
         self._reserved: set[str] = set()
@@ -113,6 +113,8 @@ class Masker:
             if span.type not in self._vocabulary.types:
                 message = f"a detector found type {span.type}, which was not declared; add it to the redactor's types"
                 raise RedactionError(message)
+        if not spans and not self._telling:
+            return spans
         return _widened(text, merge([*spans, *self._seen(text, spans)]))
 
     def _seen(self, text: str, spans: Iterable[Span]) -> Iterator[Span]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from router.redaction.json_text import Edit, apply
@@ -31,8 +32,15 @@ class Vocabulary:
         """Return every word of this shape, in order; its first group is the type."""
         # Searching a literal in lowered text is 20 times as fast as a pattern that ignores case.
         lower = ascii_lower(text)
-        found = [self._word.match(text, start) for literal in self._literals for start in _positions(lower, literal)]
+        begun = [literal for literal in self._literals if literal in lower]
+        found = [self._word.match(text, start) for literal in begun for start in _positions(lower, literal)]
         return sorted((word for word in found if word), key=lambda word: word.start())
+
+
+@lru_cache(maxsize=16)
+def vocabulary_of(types: frozenset[str]) -> Vocabulary:
+    """Return the vocabulary of some types, the same for each conversation: to compile one takes 30 µs."""
+    return Vocabulary(types)
 
 
 def restorations(text: str, vocabulary: Vocabulary, values: Mapping[str, str]) -> Iterator[Edit]:

@@ -71,10 +71,10 @@ def find_spans(text: str, detectors: Sequence[Detector], clean: CleanTexts | Non
     """
     if clean is not None and text in clean:
         return []
-    spans = merge([span for detector in detectors for span in _checked(detector, text)])
-    if clean is not None and not spans:
+    found = [span for detector in detectors for span in _checked(detector, text)]
+    if clean is not None and not found:
         clean.add(text)
-    return spans
+    return merge(found) if found else found
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:
