@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NO_KEYS := env -u OPENAI_API_KEY -u ANTHROPIC_API_KEY MLFLOW_DISABLE_TELEMETRY=true HF_HUB_OFFLINE=1
 
-.PHONY: help setup demo test test-all test-clients lint bench bench-proxies bench-seedling lock clean
+.PHONY: help setup demo test test-all test-clients lint bench bench-proxies bench-redaction bench-seedling lock clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ bench: $(READY) ## measure speed and memory, as ratios in one run
 
 bench-proxies: $(READY) ## measure the router beside LiteLLM's proxy (installed on demand) and a bare one
 	@$(NO_KEYS) $(BIN)/python -P -m tests.bench.proxies $(BENCH)
+
+bench-redaction: $(READY) ## measure what of the published secrets and personal data in MODELBREEDER_DATA is found
+	@$(NO_KEYS) $(BIN)/python -P -m tests.bench.redaction_recall
 
 bench-seedling: $(READY) ## measure what the shipped base learns of the workloads in MODELBREEDER_DATA
 	@$(NO_KEYS) $(BIN)/python -P -m tests.bench.seedling_reach

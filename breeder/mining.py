@@ -20,8 +20,8 @@ from router.fitness import foreign_field
 class Tier(StrEnum):
     """How much a row's answer is worth, best first: judged by a person, only given by the cloud, not to be trusted.
 
-    An `open` row's answer was rejected, or is a specialist's own that nobody confirmed: never a target, but its task
-    belongs to the sample of all tasks that a holdout is.
+    An `open` row's answer was rejected, is a specialist's own that nobody confirmed, or the cloud's to less than the
+    whole task: never a target, but its task belongs to the sample of all tasks that a holdout is.
     """
 
     CORRECTED = "corrected"
@@ -140,8 +140,10 @@ def _label(interaction: Interaction) -> tuple[str, Tier] | None:
         return None
     if verdict is FeedbackVerdict.ACCEPTED:
         return answer, Tier.ACCEPTED
-    from_cloud = interaction.intent.decision.lane is Lane.CLOUD_ESCALATION
-    return answer, Tier.CLOUD if from_cloud and verdict is None else Tier.OPEN
+    decision = interaction.intent.decision
+    # With a part of its context left out the cloud answered another prompt than the one that is mined.
+    knew_all = decision.lane is Lane.CLOUD_ESCALATION and decision.context is None
+    return answer, Tier.CLOUD if knew_all and verdict is None else Tier.OPEN
 
 
 def better(row: Row, kept: Row) -> bool:

@@ -4,6 +4,7 @@ ModelBreederError
 ├── ConfigError        a setting, recipe or command line that cannot be used
 ├── DataError          input rows or files that cannot be used
 ├── NotFoundError      a name or id that nothing answers to
+│   └── UnknownModelError  a workflow of ours has no such specialist
 ├── ConflictError      somebody else moved first, or a name or port is taken
 ├── RefusedError       policy or a gate says no
 ├── RedactionError     what would leave the machine could not be inspected
@@ -39,6 +40,10 @@ class NotFoundError(ModelBreederError):
     """Nothing answers to this name or id."""
 
     exit_code = 3
+
+
+class UnknownModelError(NotFoundError):
+    """A request's model is called as a specialist of a workflow that has no such one."""
 
 
 class ConflictError(ModelBreederError):

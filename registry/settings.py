@@ -10,11 +10,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from typing_extensions import override
 
 from registry.entities import Durability, Purpose
@@ -30,7 +29,8 @@ from registry.policies import (
     TaskType,
     VerifySettings,
 )
-from registry.upstreams import UpstreamSettings, is_private
+from registry.setting_problems import problem_in
+from registry.upstreams import UpstreamSettings, is_private, looks_like_a_key
 
 __all__ = [
     "EMBEDDED", "LOCAL_ONLY_CLASSES", "PUBLIC", "SEEDLING", "BudgetSettings", "Choice", "DaemonSettings",
@@ -40,7 +40,6 @@ __all__ = [
 
 EMBEDDED = "embedded"
 SEEDLING = "seedling"
-_URL_CREDENTIALS = re.compile(r"//[^/@]*@")
 
 
 class _Section(BaseModel):
@@ -95,6 +94,16 @@ class RedactionSettings(_Section):
 
     rules: dict[str, str] = {"CUSTOMER": r"(?i:customer_[0-9]+)"}
     """Further patterns: placeholder type to regular expression; linear time, so without look-around."""
+    names: tuple[str, ...] = ()
+    """Names of people, clients or projects, masked as PIINAME wherever they stand as whole words, in any letter case;
+    without them and without a language model no name is found."""
+    paths: tuple[str, ...] = ()
+    """Globs of repository paths that are not to be named, masked as REPOPATH: `clients/acme/**`, `*.pem`."""
+    allow: tuple[str, ...] = ()
+    """Values that are never masked, as globs over the whole value in any letter case: `help@ours.com`, `*.ours.com`."""
+    off: tuple[str, ...] = ()
+    """Types that are not masked. All are on: SECRET, PIIEMAIL, PIICARD, PIIIBAN, PIISSN, PIIPHONE, PIIIP (public
+    addresses only), PIIURL (sites that may be somebody's own; not the well-known ones) and those of `rules`."""
 
 
 class LedgerSettings(_Section):
@@ -123,6 +132,17 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     redaction: RedactionSettings = RedactionSettings()
     ledger: LedgerSettings = LedgerSettings()
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that they were read from, None where they were not read from any."""
+        return self._file
+
+    def read_from(self, file: Path) -> Settings:
+        """Return these settings, which now know their file: what is wrong with their rules is found out later."""
+        self._file = file
+        return self
 
     @classmethod
     @override
@@ -159,10 +179,26 @@ def check_targets(policy: PolicySettings, upstreams: Mapping[str, UpstreamSettin
         ("content_policy_fallbacks", policy.content_policy_fallbacks),
     ):
         for target in targets:
-            upstream, _, model = target.partition("/")
-            if upstream not in upstreams or not model:
-                known = ", ".join(sorted(upstreams)) or "none are configured"
-                raise ValueError(f"policy.{key} {target!r} must be UPSTREAM/MODEL; upstreams: {known}")
+            if flaw := _target_flaw(target, upstreams):
+                shown = "(a text that looks like a key, not shown)" if looks_like_a_key(target) else repr(target)
+                raise ValueError(f"policy.{key} {shown} {flaw}")
+
+
+def _target_flaw(target: str, upstreams: Mapping[str, UpstreamSettings]) -> str:
+    """Say why nobody can be asked for a target, and what to write instead; empty where somebody can."""
+    upstream, slash, model = target.partition("/")
+    known = ", ".join(sorted(upstreams)) or "none are configured"
+    if upstream in upstreams and model:
+        return ""
+    if looks_like_a_key(target):
+        return f"is not UPSTREAM/MODEL, as in openai/gpt-5.4; upstreams: {known}"
+    if not (upstream and slash and model):
+        offers = [f"{name}/{target}" for name, one in sorted(upstreams.items()) if target in one.models]
+        hint = f"did you mean {offers[0]!r}?" if offers else f"upstreams: {known}"
+        return f"is not UPSTREAM/MODEL, as in openai/gpt-5.4; {hint}"
+    near = difflib.get_close_matches(upstream, upstreams, n=1)
+    hint = f"did you mean {near[0] + '/' + model!r}?" if near else f"add [upstreams.{upstream}], or name another"
+    return f"names upstream {upstream!r}, which is not configured; {hint} (upstreams: {known})"
 
 
 def _check_general_base(local: LocalSettings, upstreams: Mapping[str, UpstreamSettings]) -> None:
@@ -191,56 +227,23 @@ def load_settings(config_file: Path, *, must_exist: bool = False) -> Settings:
     Raises:
         ConfigError: the file cannot be read or parsed, or a key or value is not acceptable.
     """
+    values: dict[str, Any] = {}
     try:
-        values = tomllib.loads(config_file.read_text(encoding="utf-8")) if must_exist or config_file.exists() else {}
-        return Settings(**values)
+        if must_exist or config_file.exists():
+            values = tomllib.loads(config_file.read_text(encoding="utf-8"))
+        hidden = [key for key in values if key.startswith("_")]
+        if hidden:
+            # pydantic-settings would take it as an order to itself.
+            known = ", ".join(Settings.model_fields)
+            raise ConfigError(f"{config_file}: unknown key {hidden[0]!r}; known keys: {known}")
+        return Settings(**values).read_from(config_file)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{config_file} is not valid TOML: {error}; mend that line") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{config_file} cannot be read: {error}; check the file and its rights") from error
+    except SettingsError as error:
+        field = "".join(re.findall(r'field "(\w+)"', str(error))).upper()
+        said = f"the environment variable MODELBREEDER_{field}, or one that begins so, is not JSON"
+        raise ConfigError(f"{config_file}: {said}; write it as JSON, or unset it") from error
     except ValidationError as error:
-        raise ConfigError(f"{config_file}: {_first_problem(error)}") from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    # A misspelt key comes with the complaint that the key it was meant for is missing.
-    problems = error.errors()
-    problem = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
-    path = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] != "extra_forbidden":
-        said = problem["msg"].removeprefix("Value error, ")
-        return f"{path or 'settings'}: {said} (value: {_shown(problem['input'])}){_near_choice(problem)}"
-    *section, key = (str(part) for part in problem["loc"])
-    near = difflib.get_close_matches(key, _known_keys(section), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(_known_keys(section))}"
-    return f"unknown key {path!r}; {hint}"
-
-
-def _near_choice(problem: ErrorDetails) -> str:
-    """Return a hint at the nearest of the allowed words, empty where the problem is another or none is near."""
-    if problem["type"] != "literal_error":
-        return ""
-    allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-    near = difflib.get_close_matches(str(problem["input"]), allowed, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _known_keys(section: list[str]) -> list[str]:
-    """Return the keys that a section may have; upstreams and rules are sections of the user's own naming."""
-    inner: Mapping[str, type[BaseModel]] = {
-        "rules": PolicyRule,
-        "classes": DataClassSettings,
-        "verify": VerifySettings,
-        "budget": BudgetSettings,
-    }
-    if not section:
-        return sorted(Settings.model_fields)
-    if section[0] == "upstreams":
-        return sorted(UpstreamSettings.model_fields)
-    if section[0] == "policy" and len(section) > 1 and section[1] in inner:
-        return sorted(inner[section[1]].model_fields)
-    return sorted(type(Settings.model_fields[section[0]].default).model_fields)
-
-
-def _shown(value: object) -> str:
-    return "…" if isinstance(value, Mapping) else _URL_CREDENTIALS.sub("//…@", repr(value))[:80]
+        raise ConfigError(f"{config_file}: {problem_in(error, Settings, values)}") from error

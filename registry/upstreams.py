@@ -13,6 +13,13 @@ _OPENAI_HOST = "api.openai.com"
 _SERVED_BY_ALL = frozenset({"openai.completions", "openai.embeddings"})
 """What OpenAI's likes serve beside chat."""
 _VERSION = re.compile(r"/v\d\w*/*$")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEY_BEGINNINGS = re.compile(
+    r"(?:sk|pk|rk|hf|gsk|ghp|gho|ghs|ghu|github_pat|glpat|xai|xox[abp]|r8|nvapi|pplx|csk|fw|tgp_v1|Bearer)[-_ ]\S{8,}"
+    r"|AIza\w{20,}|(?:AKIA|ASIA)[0-9A-Z]{12,}|eyJ[\w-]{10,}\..*"
+)
+_KEY_CHARS, _KEY_SWITCHES = 12, 3
+"""A word so long that changes so often between letters and digits was drawn by chance: no person names things so."""
 
 
 class UpstreamSettings(BaseModel):
@@ -67,6 +74,16 @@ class UpstreamSettings(BaseModel):
     idle_timeout_s: float = Field(120.0, gt=0)
     """Seconds that an answer may be silent once it has begun."""
 
+    @field_validator("api_key_env")
+    @classmethod
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        if value is not None and (not _VARIABLE.fullmatch(value) or looks_like_a_key(value)):
+            raise ValueError(
+                "it must be the name of an environment variable, as in OPENAI_API_KEY; put the key into that variable, "
+                "and only its name here (what stands here is not shown, as it may be a key)"
+            )
+        return value
+
     @field_validator("base_url")
     @classmethod
     def _can_be_asked(cls, value: str, info: ValidationInfo) -> str:
@@ -87,17 +104,29 @@ class UpstreamSettings(BaseModel):
 
 def _complete_url(url: str, *, adds_version: bool) -> str:
     """Return a base URL with its version part and no final slash; ValueError where nobody can be asked there."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError("its host or port is none; write it as in http://127.0.0.1:11434/v1") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it must be http:// or https:// and a host, as in https://api.openai.com/v1")
     if "@" in parts.netloc:
         raise ValueError("it must hold no user or password; name the variable that holds the key in api_key_env")
     if "?" in url or "#" in url:
         raise ValueError("it must end before any ? or #, as paths are added to it")
-    if parts.port == 0:
-        raise ValueError("port 0 is no port of a server")
+    if port == 0:
+        raise ValueError("port 0 is no port of a server; write the one that it listens on")
     version = "" if not adds_version or _VERSION.search(parts.path) else "/v1"
     return url.rstrip("/") + version
+
+
+def looks_like_a_key(text: str) -> bool:
+    """Say whether a text has the shape of a secret: how vendors' keys begin, or a long word of mixed characters."""
+    if _KEY_BEGINNINGS.match(text.strip()):
+        return True
+    words = (word for word in re.split(r"[^A-Za-z0-9]", text) if len(word) >= _KEY_CHARS)
+    return any(len(re.findall(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", word)) >= _KEY_SWITCHES for word in words)
 
 
 def is_private(upstream: UpstreamSettings, model: str) -> bool:

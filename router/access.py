@@ -17,6 +17,7 @@ from registry.tokens import Client, ClientToken
 from router.dialects.known import dialect_at
 from router.http_wire import HttpWire
 from router.problems import UnauthenticatedError, problem_of
+from router.request_ids import name_of
 
 _log = logging.getLogger("modelbreeder.router")
 TOKENS_TTL_S = 1.0
@@ -94,7 +95,8 @@ class Guarded:
                 client = self._access.client_of(Headers(scope=scope))
             except ModelBreederError as error:
                 asks = {"www-authenticate": "Bearer"} if isinstance(error, UnauthenticatedError) else {}
-                await HttpWire(send, dialect_at(scope["path"])).refuse(problem_of(error), asks)
+                wire = HttpWire(send, dialect_at(scope["path"]), request_id=name_of(scope))
+                await wire.refuse(problem_of(error), asks)
                 return
             scope.setdefault("state", {})["client"] = client
         await self._app(scope, receive, send)

@@ -35,7 +35,7 @@ from router.http_wire import HttpWire, race, read_json_body
 from router.origins import LoopbackOnly, is_loopback
 from router.problems import Problem, ProblemType, problem_of, unknown_path
 from router.reloading import FileState
-from router.request_ids import Named, name_answer
+from router.request_ids import Named, name_answer, name_of
 from router.verdicts import parse_feedback
 
 _log = logging.getLogger("modelbreeder.router")
@@ -146,7 +146,12 @@ class Surface:
         """GET /readyz: the ledger can be written and somebody can answer."""
         ready, checks = await readiness(self._deps)
         file = self._policy_file()
-        policy: Json = {"problem": file.problem or None, "waiting_for_restart": list(file.waiting)}
+        doubts: Json = [one.line for one in self._deps.router.rulebook.problems]
+        policy: Json = {
+            "problem": file.problem or None,
+            "doubts": doubts,
+            "waiting_for_restart": list(file.waiting),
+        }
         body: Json = {"status": "ready" if ready else "not ready", "checks": checks, "policy": policy}
         return _json(body, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -162,7 +167,7 @@ class _TurnResponse(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wire = HttpWire(self._warning(send), self._incoming.dialect)
+        wire = HttpWire(self._warning(send), self._incoming.dialect, request_id=name_of(scope))
         try:
             await race(receive, wire, self._turn(wire))
         except TurnError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from registry.entities import Json, Usage
 from router.chat import JsonObject
@@ -19,12 +19,13 @@ class ChunkAssembly:
         self._texts: dict[tuple[int, str], list[str]] = {}
         self._calls: dict[tuple[int, int], JsonObject] = {}
         self._arguments: dict[tuple[int, int], list[str]] = {}
+        self._legacy: dict[int, list[JsonObject]] = {}
         self.usage: JsonObject | None = None
 
     @property
     def has_text(self) -> bool:
         """Whether any text or tool call has arrived."""
-        return bool(self._texts or self._calls)
+        return bool(self._texts or self._calls or self._legacy)
 
     def add(self, chunk: JsonObject) -> None:
         """Take one parsed chunk."""
@@ -54,6 +55,9 @@ class ChunkAssembly:
         for call in calls if isinstance(calls, list) else []:
             if isinstance(call, dict):
                 self._add_call(index, call)
+        legacy = delta.get("function_call")
+        if isinstance(legacy, dict):
+            self._legacy.setdefault(index, []).append(legacy)
 
     def _add_call(self, index: int, call: JsonObject) -> None:
         key = (index, _index(call))
@@ -75,12 +79,19 @@ class ChunkAssembly:
     def _message(self, index: int) -> JsonObject:
         texts: JsonObject = {field: "".join(parts) for (at, field), parts in self._texts.items() if at == index}
         calls: list[Json] = [self._call(key) for key in sorted(self._calls) if key[0] == index]
-        return {"role": "assistant", "content": None, **texts, **({"tool_calls": calls} if calls else {})}
+        legacy: JsonObject = {"function_call": _joined(self._legacy[index])} if index in self._legacy else {}
+        return {"role": "assistant", "content": None, **texts, **({"tool_calls": calls} if calls else {}), **legacy}
 
     def _call(self, key: tuple[int, int]) -> JsonObject:
         known = dict(self._calls[key])
         function: JsonObject = {"name": known.pop("name", ""), "arguments": "".join(self._arguments.get(key, []))}
         return {**known, "function": function}
+
+
+def _joined(parts: Sequence[JsonObject]) -> JsonObject:
+    """Return a call of the older form, which names its function once and has one place in a choice."""
+    name = next((part["name"] for part in parts if part.get("name")), "")
+    return {"name": name, "arguments": "".join(str(part.get("arguments") or "") for part in parts)}
 
 
 def _index(value: Mapping[str, Json]) -> int:

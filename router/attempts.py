@@ -159,8 +159,17 @@ class Attempt:
     @property
     def remaining_s(self) -> float | None:
         """How much of the client's deadline is left, None where there is none; time spent on a first attempt counts."""
+        return None if self._left_s is None else max(0.001, self._left_s)
+
+    @property
+    def late(self) -> bool:
+        """Whether the client's deadline has passed, so that nobody else need be asked."""
+        return self._left_s is not None and self._left_s <= 0
+
+    @property
+    def _left_s(self) -> float | None:
         deadline_ms = self.routed.envelope.deadline_ms
-        return None if deadline_ms is None else max(0.001, deadline_ms / 1000 - (self.monotonic() - self.arrived_s))
+        return None if deadline_ms is None else deadline_ms / 1000 - (self.monotonic() - self.arrived_s)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Mapping
 
 from sqlalchemy import delete, insert
 
 from registry.entities import Json
 from registry.errors import LedgerError
+from registry.settings import Settings
 from registry.tables import writers
 from router.deps import Deps
 from router.fitness import needs_engine
@@ -54,14 +57,27 @@ def _write(deps: Deps) -> None:
         connection.execute(delete(writers).where(writers.c.writer == probe))
 
 
-def backend_state(deps: Deps) -> str:
-    """Say why nobody can answer, `ok` where somebody can."""
+def backend_state(deps: Deps, environ: Mapping[str, str] = os.environ) -> str:
+    """Say why nobody can answer, `ok` where somebody can: a model server whose key is set, or a specialist."""
     settings = deps.router.rulebook.settings
-    if (settings.upstreams and not settings.policy.offline) or settings.local.general_upstream:
-        return "ok"
+    servers = _servers(settings)
+    keys = {name: settings.upstreams[name].api_key_env for name in servers}
+    unset = {name: variable for name, variable in keys.items() if variable and not environ.get(variable)}
     champions = deps.registry.current().champions
-    if champions and not deps.outside.engine_missing:
+    served = any(not deps.outside.engine_missing or not needs_engine(one.specialist) for one in champions.values())
+    if served or len(unset) < len(servers):
         return "ok"
-    if any(not needs_engine(offer.specialist) for offer in champions.values()):
-        return "ok"
-    return deps.outside.engine_missing if champions else "no upstream is configured and no specialist is promoted"
+    why = [f"upstream {name!r} needs {variable} set; set it and restart the daemon" for name, variable in unset.items()]
+    if champions:
+        why.append(deps.outside.engine_missing)
+    elif not why:
+        barred = bool(settings.upstreams)
+        why.append("policy.offline bars the clouds" if barred else "no upstream is configured")
+        why.append("no specialist is promoted")
+    return " and ".join(why)
+
+
+def _servers(settings: Settings) -> list[str]:
+    """Return the upstreams that policy lets anybody ask, as the file orders them."""
+    general, offline = settings.local.general_upstream, settings.policy.offline
+    return [name for name in settings.upstreams if name == general or not offline]

@@ -13,6 +13,7 @@ from router.dialects.protocol import Dialect
 from router.exchange import CutStreamError
 from router.heartbeat import Heartbeat, Later
 from router.problems import InvalidRequestError, MediaTypeError, Problem, ProblemType, TooLargeError
+from router.request_ids import REQUEST_ID
 
 MAX_BODY_BYTES = 32 << 20
 _STREAM_HEADERS = {
@@ -29,7 +30,9 @@ class HttpWire:
     A stream that is silent for long is pinged, from its first frame until it ends or `hush` is called.
     """
 
-    def __init__(self, send: Send, dialect: Dialect, later: Later | None = None) -> None:
+    def __init__(self, send: Send, dialect: Dialect, later: Later | None = None, *, request_id: str = "") -> None:
+        """Know the name of the request, which an error has where no interaction names it."""
+        self._request_id = request_id
         self._send = send
         self._dialect = dialect
         self._heart = Heartbeat(lambda: self._frame(dialect.ping), later)
@@ -43,7 +46,7 @@ class HttpWire:
 
     async def refuse(self, problem: Problem, headers: Mapping[str, str]) -> None:
         """Send an error answer."""
-        body = self._dialect.error(problem, headers.get("x-request-id", ""))
+        body = self._dialect.error(problem, headers.get(REQUEST_ID, self._request_id))
         await self._answer(self._dialect.error_status(problem), {**headers, **problem.headers}, body)
 
     async def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:

@@ -10,29 +10,44 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import orjson
-
-from registry.entities import EvidenceType, Json, Outcome, Status, Usage
+from registry.entities import EvidenceType, Status, Usage
 from registry.errors import ArtifactError, EngineError, ModelBreederError
-from registry.prompting import Prompt
+from router.assessment import (
+    findings_of,
+    flaw_of,
+    is_better,
+    uncheckable,
+    verifies,
+    within_deadline,
+)
 from router.attempts import Attempt
-from router.chat import completion, delta_chunk
-from router.dialects.protocol import Encoder
 from router.engine.protocol import Done, FinishReason, Piece
 from router.engines import EnginePool
 from router.envelope import estimate_tokens
 from router.exchange import CutStreamError
 from router.fitness import client_limit
-from router.judging import HELD_HEADER, flaw_of, weak_header
-from router.local_answer import LocalAnswer, decoded, restored, stop_texts, stopped, weak_detail, weakness_of
-from router.local_stream import LocalStream, text_chunk
+from router.local_answer import (
+    HandedOn,
+    LocalAnswer,
+    decoded,
+    is_simple,
+    outcome_of,
+    prompt_of,
+    restored,
+    shortcoming_of,
+    stop_texts,
+    stopped,
+    unsure_of,
+    weak_detail,
+    weakness_of,
+)
+from router.local_stream import LocalStream, end_stream, give
 from router.mending import mending_grammar
 from router.pricing import Prices
-from router.problems import UnservedError, problem_of
+from router.problems import DeadlineError, UnservedError, problem_of
 from router.recording import Recorder
-from router.rungs import KINDS
 from router.rungs.shelf import RungShelf
 from router.verifying.finding import Finding, Reply, findings_json
 from router.verifying.holding import Hold
@@ -47,7 +62,7 @@ class LocalLane:
     recorder: Recorder
     prices: Prices
 
-    async def serve(self, attempt: Attempt, *, escalates: bool) -> str:
+    async def serve(self, attempt: Attempt, *, escalates: bool) -> HandedOn | None:
         """Answer; or, where a weak or failed answer may escalate, record it and return why it must.
 
         Raises:
@@ -60,25 +75,69 @@ class LocalLane:
             hold = self._hold(attempt)
             if attempt.routed.incoming.request.stream and hold.tokens is not None:
                 return await self._live(attempt, hold, escalates)
+            why = await uncheckable(attempt) if escalates else ""
+            if why:
+                raise UnservedError(why)
             answer = await (self._look_up(attempt, escalates) if is_simple(attempt) else self._decode(attempt))
             return await self._judge(attempt, answer, escalates)
         except asyncio.CancelledError:
             await self._abandon(attempt)
             raise
+        except DeadlineError as error:
+            # Nobody else has time left either.
+            return await self._fail(attempt, error, escalates=False)
         except (EngineError, ArtifactError) as error:
             return await self._fail(attempt, error, escalates)
+
+    async def stand_in(self, attempt: Attempt, held: LocalAnswer | None = None) -> None:
+        """Give an answer, sure or not, as nobody else can be asked: one that was held before, or one made now.
+
+        Raises:
+            EngineError: there is none, it is not as it should be, or that cannot be known in time: it is not given.
+            ArtifactError: the specialist's file cannot be used.
+
+        """
+        flaw = ""
+        try:
+            await self.recorder.record(attempt.intent)
+            flaw = await self._stand_in(attempt, held)
+        except asyncio.CancelledError:
+            await self._abandon(attempt)
+            raise
+        except (EngineError, ArtifactError) as error:
+            await self._fail(attempt, error, escalates=False)
+        if flaw:
+            raise EngineError(_not_given(flaw))
+
+    async def _stand_in(self, attempt: Attempt, held: LocalAnswer | None) -> str:
+        """Give an answer; or record why it is not given, and say so."""
+        answer, findings = await self._checked(attempt, held)
+        counted = held is None
+        if flaw := shortcoming_of(answer, attempt.specialist, attempt.routed.chat) or flaw_of(findings):
+            await self._end(attempt, Status.ERROR, answer, flaw, findings, _not_given(flaw), counted=counted)
+            return flaw
+        weakness = unsure_of(answer.confidence, attempt.specialist)
+        await self._end(attempt, Status.OK, answer, weakness, findings, counted=counted)
+        await give(attempt, answer, weakness)
+        return ""
+
+    async def _checked(self, attempt: Attempt, held: LocalAnswer | None) -> tuple[LocalAnswer, tuple[Finding, ...]]:
+        """Return an answer and what is found of it; nothing is looked for in one that is empty or was cut off."""
+        made = held or await (self._look_up(attempt, False) if is_simple(attempt) else self._decode(attempt))
+        if shortcoming_of(made, attempt.specialist, attempt.routed.chat):
+            return made, ()
+        return await self._verified(attempt, made)
 
     def _hold(self, attempt: Attempt) -> Hold:
         """Return how much is held back; without a threshold or anything to verify there is nothing to wait for."""
         if is_simple(attempt):
             return Hold(None)
-        judge = attempt.routed.rulebook.judge
-        judged = attempt.specialist.threshold > -math.inf or judge.verifies(attempt)
-        return judge.hold if judged else Hold(0)
+        judged = attempt.specialist.threshold > -math.inf or verifies(attempt)
+        return attempt.routed.rulebook.judge.hold if judged else Hold(0)
 
     async def _decode(self, attempt: Attempt, grammar: str = "") -> LocalAnswer:
         pieces: list[str] = []
-        async with aclosing(self._pieces(attempt, grammar)) as answer:
+        async with within_deadline(attempt), aclosing(self._pieces(attempt, grammar)) as answer:
             async for item in answer:
                 if isinstance(item, Done):
                     return decoded(pieces, item)
@@ -88,7 +147,8 @@ class LocalLane:
     async def _look_up(self, attempt: Attempt, escalates: bool) -> LocalAnswer:
         """Ask a simple rung; the client's limit on tokens saves nothing here, so it cuts nothing off."""
         specialist, body = attempt.specialist, attempt.routed.chat
-        answer = await self.rungs.answer(specialist, _prompt(attempt))
+        async with within_deadline(attempt):
+            answer = await self.rungs.answer(specialist, prompt_of(attempt))
         attempt.saw_token()
         if math.isinf(answer.confidence) and not escalates:
             raise UnservedError(f"{specialist.name} does not know this task, and no other model may take it; ask anew")
@@ -97,7 +157,7 @@ class LocalLane:
         return LocalAnswer(text, usage, None if math.isinf(answer.confidence) else answer.confidence)
 
     async def _pieces(self, attempt: Attempt, grammar: str = "") -> AsyncGenerator[Piece | Done, None]:
-        prompt, specialist, body = _prompt(attempt), attempt.specialist, attempt.routed.chat
+        prompt, specialist, body = prompt_of(attempt), attempt.specialist, attempt.routed.chat
         limit = min(specialist.max_tokens, client_limit(body) or specialist.max_tokens)
         async with aclosing(self.engines.answer(specialist, prompt, limit, stop_texts(body), grammar)) as answer:
             async for item in answer:
@@ -106,9 +166,11 @@ class LocalLane:
                     raise EngineError(f"the engine broke off its answer ({item.finish_reason}); ask again")
                 yield item
 
-    async def _judge(self, attempt: Attempt, answer: LocalAnswer, escalates: bool) -> str:
+    async def _judge(self, attempt: Attempt, answer: LocalAnswer, escalates: bool) -> HandedOn | None:
         """Give a held answer, or hand a weak one on."""
-        weakness = weakness_of(answer, attempt.specialist, attempt.routed.chat)
+        shortcoming = shortcoming_of(answer, attempt.specialist, attempt.routed.chat)
+        unsure = "" if shortcoming else unsure_of(answer.confidence, attempt.specialist)
+        weakness = shortcoming or unsure
         findings: tuple[Finding, ...] = ()
         if not weakness:
             answer, findings = await self._verified(attempt, answer)
@@ -116,49 +178,40 @@ class LocalLane:
         hands_on = bool(weakness) and escalates
         await self._end(attempt, Status.ESCALATED if hands_on else Status.OK, answer, weakness, findings)
         if hands_on:
-            return weakness
-        await self._give(attempt, answer, weakness)
-        return ""
+            return HandedOn(weakness, answer if unsure else None)
+        await give(attempt, answer, weakness)
+        return None
 
     async def _verified(self, attempt: Attempt, answer: LocalAnswer) -> tuple[LocalAnswer, tuple[Finding, ...]]:
-        """Verify an answer; one of the wrong form is decoded once more, under the grammar of the form asked for."""
+        """Verify an answer; one of the wrong form is decoded once more, under the grammar of the form asked for.
+
+        What is no better then is not taken.
+        """
         findings = await self._findings(attempt, answer)
         grammar = "" if is_simple(attempt) else mending_grammar(attempt.routed.chat, findings)
         if not grammar:
             return answer, findings
         try:
             mended = await self._decode(attempt, grammar)
+        except DeadlineError:
+            raise
         except (EngineError, ArtifactError):
             return answer, findings
         if weakness_of(mended, attempt.specialist, attempt.routed.chat):
             return answer, findings
-        return mended, (*findings[:-1], *await self._findings(attempt, mended))
+        again = await self._findings(attempt, mended)
+        return (mended, again) if is_better(again, findings) else (answer, findings)
 
     async def _findings(self, attempt: Attempt, answer: LocalAnswer) -> tuple[Finding, ...]:
-        return await attempt.routed.rulebook.judge.findings(attempt, Reply(restored(attempt, answer.text)))
+        return await findings_of(attempt, Reply(restored(attempt, answer.text)))
 
-    async def _give(self, attempt: Attempt, answer: LocalAnswer, weakness: str) -> None:
-        incoming, wire = attempt.routed.incoming, attempt.wire
-        request, dialect = incoming.request, incoming.dialect
-        usage = answer.usage or Usage(0, 0, "tokenizer")
-        text = restored(attempt, answer.text)
-        headers = {**attempt.headers, HELD_HEADER: "answer", **weak_header(weakness)}
-        if not request.stream:
-            at, finish = attempt.intent.at_utc, answer.finish
-            whole = completion(attempt.id, request.model, at, text=text, finish=finish, usage=usage)
-            await wire.answer(headers, orjson.dumps(dialect.answer_from_chat(whole, attempt.facts, request.body)))
-            return
-        await wire.begin(headers)
-        encoder = dialect.encoder(attempt.facts, request)
-        await wire.write(encoder.feed(text_chunk(text, first=True)))
-        await self._finish(attempt, encoder, answer)
-
-    async def _live(self, attempt: Attempt, hold: Hold, escalates: bool) -> str:
+    async def _live(self, attempt: Attempt, hold: Hold, escalates: bool) -> HandedOn | None:
         """Stream an answer as it is decoded, once as much of it as the policy holds back has been judged."""
         incoming = attempt.routed.incoming
         said = LocalStream(attempt, hold, incoming.dialect.encoder(attempt.facts, incoming.request))
         try:
-            done = await self._speak(said, escalates)
+            async with within_deadline(attempt):
+                done = await self._speak(said, escalates)
         except (EngineError, ArtifactError) as error:
             if not said.begun:
                 raise
@@ -167,15 +220,19 @@ class LocalLane:
             raise CutStreamError(str(error)) from error
         if done is None:
             await self._end(attempt, Status.ESCALATED, said.answer, said.weakness)
-            return said.weakness
+            return HandedOn(said.weakness, begun=True)
         answer = decoded(said.pieces, done)
         if not said.begun:
             return await self._judge(attempt, answer, escalates)
-        findings = await self._findings(attempt, answer)
+        try:
+            findings = await self._findings(attempt, answer)
+        except DeadlineError:
+            # All of it is said; what is missing is evidence.
+            findings = ()
         weakness = weakness_of(answer, attempt.specialist, attempt.routed.chat) or flaw_of(findings)
         await self._end(attempt, Status.OK, answer, weakness, findings)
-        await self._finish(attempt, said.encoder, answer)
-        return ""
+        await end_stream(attempt.wire, said.encoder, answer)
+        return None
 
     async def _speak(self, said: LocalStream, escalates: bool) -> Done | None:
         """Write pieces as they come; None where the beginning is weak and another model may answer."""
@@ -191,22 +248,16 @@ class LocalLane:
                     await said.release()
         raise EngineError("the engine ended an answer without saying why; ask again")
 
-    @staticmethod
-    async def _finish(attempt: Attempt, encoder: Encoder, answer: LocalAnswer) -> None:
-        wire = attempt.wire
-        await wire.write(encoder.feed(delta_chunk({}, answer.finish)))
-        await wire.write(encoder.finish(answer.usage))
-        await wire.end()
-
-    async def _fail(self, attempt: Attempt, error: ModelBreederError, escalates: bool) -> str:
+    async def _fail(self, attempt: Attempt, error: ModelBreederError, escalates: bool) -> HandedOn:
         """Record a failure; return it where another model may stand in, else raise it."""
         if escalates:
             why = attempt.mask_error(str(error))
             note = self.recorder.note(attempt.id, EvidenceType.FALLBACK, {"error": why})
             await self.recorder.record(attempt.outcome(Status.ESCALATED, error=why), *attempt.notes, note)
-            return why
-        with suppress(ModelBreederError):
-            await self.recorder.record(attempt.outcome(Status.ERROR, error=str(error)), *attempt.notes)
+            return HandedOn(why)
+        if not attempt.ended:
+            with suppress(ModelBreederError):
+                await self.recorder.record(attempt.outcome(Status.ERROR, error=str(error)), *attempt.notes)
         raise error
 
     async def _abandon(self, attempt: Attempt) -> None:
@@ -222,41 +273,18 @@ class LocalLane:
         weakness: str = "",
         findings: Sequence[Finding] = (),
         error: str | None = None,
+        *,
+        counted: bool = True,
     ) -> None:
+        """Record how an attempt ended; the tokens of an answer that an earlier one had made are not `counted` again."""
         if weakness:
             note = self.recorder.note(attempt.id, EvidenceType.WEAK_ANSWER, weak_detail(answer, attempt, weakness))
             attempt.notes = (*attempt.notes, note)
-        outcome = self._outcome(attempt, status, answer, findings_json(findings) if findings else None, error)
+        verification = findings_json(findings) if findings else None
+        outcome = outcome_of(attempt, status, answer, self.prices, verification=verification, error=error)
+        outcome = outcome if counted else replace(outcome, usage=None, cloud_cost_usd=None)
         await self.recorder.record(outcome, *attempt.notes)
 
-    def _outcome(
-        self, attempt: Attempt, status: Status, answer: LocalAnswer, verification: Json, error: str | None
-    ) -> Outcome:
-        routed = attempt.routed
-        tokens = Usage(routed.envelope.estimated_tokens, estimate_tokens(answer.text), "estimate")
-        cloud_cost = self.prices.cost(routed.cloud.target, tokens, attempt.intent.at_utc) if routed.cloud else None
-        model, at = attempt.intent.decision.selected_model_or_stack, attempt.intent.at_utc
-        response = completion(
-            attempt.id, model, at, text=answer.text, finish=answer.finish, usage=answer.usage or tokens
-        )
-        return attempt.outcome(
-            status,
-            response=response,
-            usage=answer.usage,
-            cost_usd=0.0,
-            cloud_cost_usd=cloud_cost,
-            confidence=answer.confidence,
-            verification=verification,
-            error=error,
-        )
 
-
-def is_simple(attempt: Attempt) -> bool:
-    """Say whether the specialist answers without an engine."""
-    return attempt.specialist.kind in KINDS
-
-
-def _prompt(attempt: Attempt) -> Prompt:
-    if attempt.routed.prompt is None:
-        raise EngineError("a specialist was asked something other than one turn of text")
-    return attempt.routed.prompt
+def _not_given(flaw: str) -> str:
+    return f"the local answer is not given: {flaw}"

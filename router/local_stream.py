@@ -1,14 +1,18 @@
-"""A specialist's answer on its way to the client while it is decoded: held back, judged, released."""
+"""A specialist's answer on its way to the client: whole, or while it is decoded: held back, judged, released."""
 
 from __future__ import annotations
 
+import orjson
+
+from registry.entities import Usage
+from router.assessment import HELD_HEADER, weak_header
 from router.attempts import Attempt
-from router.chat import JsonObject, delta_chunk
+from router.chat import JsonObject, completion, delta_chunk
 from router.dialects.protocol import Encoder
 from router.engine.protocol import Piece
+from router.exchange import Wire
 from router.fitness import wants_json
-from router.judging import HELD_HEADER, weak_header
-from router.local_answer import LocalAnswer, unsure_of
+from router.local_answer import LocalAnswer, restored, unsure_of
 from router.verifying.holding import Decision, HeldStream, Hold
 
 
@@ -53,15 +57,40 @@ class LocalStream:
             await self._write(self._restorer.flush())
 
     async def _write(self, text: str) -> None:
-        if not self.begun:
+        first = not self.begun
+        if first:
             said = {HELD_HEADER: str(self._hold), **weak_header(self.weakness)}
             await self.attempt.wire.begin({**self.attempt.headers, **said})
-        if text or not self.begun:
-            await self.attempt.wire.write(self.encoder.feed(text_chunk(text, first=not self.begun)))
-        self.begun = True
+            self.begun = True
+        if text or first:
+            await self.attempt.wire.write(self.encoder.feed(text_chunk(text, first=first)))
 
 
 def text_chunk(text: str, *, first: bool) -> JsonObject:
     """Return a chunk of answer text; the first one names the role."""
     role: JsonObject = {"role": "assistant"} if first else {}
     return delta_chunk({**role, "content": text})
+
+
+async def end_stream(wire: Wire, encoder: Encoder, answer: LocalAnswer) -> None:
+    """Say why an answer ended, and how many tokens it took."""
+    await wire.write(encoder.feed(delta_chunk({}, answer.finish)))
+    await wire.write(encoder.finish(answer.usage))
+    await wire.end()
+
+
+async def give(attempt: Attempt, answer: LocalAnswer, weakness: str) -> None:
+    """Give a held answer whole, as the client asked for it; a weak one is marked."""
+    incoming, wire = attempt.routed.incoming, attempt.wire
+    request, dialect = incoming.request, incoming.dialect
+    text = restored(attempt, answer.text)
+    headers = {**attempt.headers, HELD_HEADER: "answer", **weak_header(weakness)}
+    if not request.stream:
+        at, usage = attempt.intent.at_utc, answer.usage or Usage(0, 0, "tokenizer")
+        whole = completion(attempt.id, request.model, at, text=text, finish=answer.finish, usage=usage)
+        await wire.answer(headers, orjson.dumps(dialect.answer_from_chat(whole, attempt.facts, request.body)))
+        return
+    await wire.begin(headers)
+    encoder = dialect.encoder(attempt.facts, request)
+    await wire.write(encoder.feed(text_chunk(text, first=True)))
+    await end_stream(wire, encoder, answer)

@@ -7,6 +7,7 @@ whoever reads the log slowly loses lines, which are counted, and holds up no req
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import queue
@@ -31,6 +32,12 @@ _QUEUED_LINES = 4096
 _FLUSH_S = 2.0
 _FRAMES = 6
 _CAUSES = 4
+_SERVER = "uvicorn.error"
+_CUT_OFF = "ASGI callable returned without completing response."
+_KNOWN = {
+    "Cancel %s running task(s), timeout graceful shutdown exceeded": "the time to drain is over: %s requests cut off",
+}
+"""What the server says that holds nothing of a request, in our words."""
 _log = logging.getLogger(f"{OURS}.router")
 
 
@@ -97,6 +104,7 @@ def logging_to(stream: TextIO, *, as_json: bool) -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger(OURS)
     handlers, level, hooks = root.handlers[:], ours.level, (threading.excepthook, sys.unraisablehook)
     handler = LineHandler(stream, as_json=as_json)
+    handler.addFilter(_is_news)
     root.handlers[:] = [handler]
     ours.setLevel(logging.INFO)
     threading.excepthook, sys.unraisablehook = _log_thread_death, _log_unraisable
@@ -107,6 +115,14 @@ def logging_to(stream: TextIO, *, as_json: bool) -> Iterator[None]:
         root.handlers[:] = handlers
         ours.setLevel(level)
         threading.excepthook, sys.unraisablehook = hooks
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say whether a record is worth a line; that a request was cut off, or a stream broke, its own line tells."""
+    if record.name != _SERVER:
+        return True
+    cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cancelled and record.msg != _CUT_OFF
 
 
 def _log_thread_death(death: threading.ExceptHookArgs) -> None:
@@ -132,6 +148,8 @@ def _entry(record: logging.LogRecord) -> dict[str, object]:
 
 def _said(record: logging.LogRecord) -> str:
     """Return what a record of ours says, without the words of exceptions; of another's, where it was made."""
+    if record.name == _SERVER and record.msg in _KNOWN:
+        return str(_KNOWN[record.msg] % record.args)
     if record.name.partition(".")[0] != OURS:
         return f"{record.name} at {record.filename}:{record.lineno}"
     given = record.args

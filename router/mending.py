@@ -11,7 +11,7 @@ import orjson
 from registry.entities import Json
 from router.chat import JsonObject
 from router.chat_turns import objects
-from router.verifying.contract import FORMAT, request_tools
+from router.verifying.contract import FORMAT, request_tools, wanted_schema
 from router.verifying.finding import Finding
 from router.verifying.gbnf import schema_grammar
 from router.verifying.schemas import UnusableSchemaError
@@ -28,21 +28,16 @@ def mending_grammar(request: JsonObject, findings: Sequence[Finding]) -> str:
     if not findings or findings[-1].ok or findings[-1].name != FORMAT:
         return ""
     try:
-        return schema_grammar(_format_schema(request))
+        return schema_grammar(wanted_schema(request))
     except UnusableSchemaError:
         return ""
 
 
-def _format_schema(request: JsonObject) -> Json:
-    wanted = request.get(FORMAT)
-    named = wanted.get("json_schema") if isinstance(wanted, dict) else None
-    return named.get("schema", {}) if isinstance(named, dict) else {"type": "object"}
-
-
 @dataclass(frozen=True, slots=True)
 class CallRepair:
-    """One tool call of a chat completion whose arguments its schema does not take."""
+    """One tool call, by its place in its choice of a chat completion, whose arguments its schema does not take."""
 
+    choice: int
     place: int
     name: str
     arguments: str
@@ -62,23 +57,25 @@ class CallRepair:
 
     def applied(self, completion: JsonObject, answer: JsonObject) -> JsonObject:
         """Return the completion with the arguments that the answer has, and the tokens of both."""
-        arguments = _message(answer).get("content")
+        arguments = _message(answer, 0).get("content")
         mended = cast("JsonObject", orjson.loads(orjson.dumps(completion)))
-        function = cast("JsonObject", _calls(mended)[self.place]["function"])
+        function = cast("JsonObject", _calls(mended, self.choice)[self.place]["function"])
         function["arguments"] = arguments if isinstance(arguments, str) else ""
         return {**mended, "usage": _sum(completion.get("usage"), answer.get("usage"))}
 
 
-def call_repair(request: JsonObject, completion: JsonObject, findings: Sequence[Finding]) -> CallRepair | None:
-    """Return what to mend of an answer with a wrong tool call, None where that is not what is wrong."""
-    flawed, calls = findings[-1].call if findings else None, _calls(completion)
+def call_repair(
+    request: JsonObject, completion: JsonObject, findings: Sequence[Finding], choice: int = 0
+) -> CallRepair | None:
+    """Return what to mend of a choice with a wrong tool call, None where that is not what is wrong."""
+    flawed, calls = findings[-1].call if findings else None, _calls(completion, choice)
     # A call of the older form, `function_call`, is counted behind all others and stays as it is.
     if flawed is None or flawed >= len(calls):
         return None
     function = _fields(calls[flawed].get("function"))
     name = str(function.get("name"))
     schema = request_tools(request).get(name)
-    return CallRepair(flawed, name, str(function.get("arguments")), schema, findings[-1].why)
+    return CallRepair(choice, flawed, name, str(function.get("arguments")), schema, findings[-1].why)
 
 
 def chunks_of(completion: JsonObject) -> list[JsonObject]:
@@ -95,13 +92,13 @@ def _told(choice: JsonObject) -> tuple[JsonObject, JsonObject]:
     return {"index": index, "delta": said, "finish_reason": None}, ended
 
 
-def _message(completion: JsonObject) -> JsonObject:
+def _message(completion: JsonObject, choice: int) -> JsonObject:
     choices = objects(completion.get("choices"))
-    return _fields(choices[0].get("message")) if choices else {}
+    return _fields(choices[choice].get("message")) if choice < len(choices) else {}
 
 
-def _calls(completion: JsonObject) -> list[JsonObject]:
-    return objects(_message(completion).get("tool_calls"))
+def _calls(completion: JsonObject, choice: int) -> list[JsonObject]:
+    return objects(_message(completion, choice).get("tool_calls"))
 
 
 def _fields(value: Json) -> JsonObject:

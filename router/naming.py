@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from registry.entities import Lane
+from registry.errors import UnknownModelError
 from registry.settings import UpstreamSettings, is_private
 from router.hints import NAME_PATTERN
 from router.problems import InvalidRequestError
@@ -41,7 +42,11 @@ class Place:
 
 
 def read_place(
-    model: str, upstreams: Mapping[str, UpstreamSettings], cloud: str | None, is_specialist: Callable[[str], bool]
+    model: str,
+    upstreams: Mapping[str, UpstreamSettings],
+    cloud: str | None,
+    is_specialist: Callable[[str], bool],
+    specialists_of: Callable[[str], Collection[str] | None] = lambda _: None,
 ) -> Place:
     """Say what a model name asks for.
 
@@ -50,8 +55,10 @@ def read_place(
         upstreams: the configured upstreams by name.
         cloud: the policy's cloud, UPSTREAM/MODEL.
         is_specialist: whether the registry knows a specialist by this name.
+        specialists_of: the specialists of a workflow, None where it is not known.
 
     Raises:
+        UnknownModelError: it names a specialist that a known workflow does not have.
         InvalidRequestError: `workflow:` is followed by something that is no name.
 
     """
@@ -60,14 +67,23 @@ def read_place(
         return Place(default, _PLACES[model], leaves_choice=model != "cloud")
     if model.startswith("workflow:"):
         return Place(default, Lane.LOCAL_FAST, workflow=_workflow_name(model), leaves_choice=True)
-    if _SPECIALIST.fullmatch(model) and is_specialist(model):
-        workflow = model.split("@", maxsplit=1)[0]
+    workflow = model.split("@", maxsplit=1)[0] if _SPECIALIST.fullmatch(model) else None
+    if workflow and is_specialist(model):
         return Place(default, Lane.LOCAL_FAST, workflow=workflow, specialist=model, leaves_choice=True)
     target = qualified(model, upstreams)
     if target is not None:
         private = is_private(upstreams[target.upstream], target.model)
         return Place(target, Lane.LOCAL_PRIVATE if private else Lane.CLOUD_ESCALATION)
+    others = specialists_of(workflow) if workflow and not _is_listed(model, upstreams) else None
+    if others is not None:
+        # Vendors call models so too, as in claude@20240620: none of our workflows is called as theirs are.
+        known = f"name one of {', '.join(others)}, or workflow:{workflow}" if others else "it has none yet"
+        raise UnknownModelError(f"workflow {workflow!r} has no specialist {model!r}; {known}")
     return Place(_offering(model, upstreams, default))
+
+
+def _is_listed(model: str, upstreams: Mapping[str, UpstreamSettings]) -> bool:
+    return any(model in upstream.models for upstream in upstreams.values())
 
 
 def _workflow_name(model: str) -> str:

@@ -11,6 +11,7 @@ from registry.errors import ConfigError
 from router.dialects.known import dialect_at
 from router.http_wire import HttpWire
 from router.problems import ForeignCallerError, problem_of
+from router.request_ids import name_of
 
 _HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 _ORIGIN = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):([0-9]{1,5})", re.IGNORECASE)
@@ -41,7 +42,8 @@ class LoopbackOnly:
             server = scope.get("server")
             why = foreign(headers, server[1] if server else None, any_host=self._any_host)
             if why:
-                await HttpWire(send, dialect_at(scope["path"])).refuse(problem_of(ForeignCallerError(why)), {})
+                wire = HttpWire(send, dialect_at(scope["path"]), request_id=name_of(scope))
+                await wire.refuse(problem_of(ForeignCallerError(why)), {})
                 return
         await self._app(scope, receive, send)
 

@@ -25,10 +25,18 @@ _TYPES = get_type_hints(TaskEnvelope)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A rule of the user's that does not do what it says, and why."""
+    """A rule or a check of the user's that does not do what it says, and why."""
 
-    rule: str
+    rule: str | None
     what: str
+    check: str | None = None
+    """The entry of policy.verify that it is about, where it is about none of policy.rules."""
+
+    @property
+    def line(self) -> str:
+        """What a person is told."""
+        named = f"rule {self.rule!r}" if self.check is None else f"policy.verify {self.check!r}"
+        return f"{named}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from registry.errors import (
     NotFoundError,
     RedactionError,
     RefusedError,
+    UnknownModelError,
     UpstreamError,
 )
 from router.upstream import NotAskedError, UpstreamStatusError, UpstreamTimeoutError
@@ -106,6 +107,10 @@ class UnservedError(EngineError):
     """Policy allows a lane for this task, but nothing there can serve it."""
 
 
+class DeadlineError(EngineError):
+    """The client's deadline passed while its answer was made, or verified, on this machine."""
+
+
 class OverloadedError(ModelBreederError):
     """More requests are in flight than the daemon takes."""
 
@@ -117,9 +122,11 @@ _ANSWERS: Mapping[type[ModelBreederError], tuple[HTTPStatus, ProblemType, str]] 
     ConfigError: (HTTPStatus.BAD_GATEWAY, ProblemType.UPSTREAM, "not_configured"),
     RedactionError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.POLICY, "redaction_failed"),
     UnservedError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.UNAVAILABLE, "no_backend"),
+    DeadlineError: (HTTPStatus.GATEWAY_TIMEOUT, ProblemType.TIMEOUT, "deadline_passed"),
     EngineError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.UNAVAILABLE, "local_engine_failed"),
     UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, ProblemType.AUTHENTICATION, "invalid_api_key"),
     RefusedError: (HTTPStatus.FORBIDDEN, ProblemType.POLICY, "refused_by_policy"),
+    UnknownModelError: (HTTPStatus.NOT_FOUND, ProblemType.NOT_FOUND, "model_not_found"),
     NotFoundError: (HTTPStatus.NOT_FOUND, ProblemType.NOT_FOUND, "not_found"),
     ConflictError: (HTTPStatus.CONFLICT, ProblemType.CONFLICT, "conflict"),
     ModelBreederError: (HTTPStatus.INTERNAL_SERVER_ERROR, ProblemType.SERVER, "internal_error"),

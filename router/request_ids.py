@@ -38,6 +38,11 @@ class Named:
         await self._app(scope, receive, named)
 
 
+def name_of(scope: Scope) -> str:
+    """Return the name of a request that has come through `Named`, empty for any other."""
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
 def name_answer(headers: MutableHeaders, request_id: str) -> None:
     """Add to an answer's headers the names that they lack; the one that they have is every dialect's."""
     headers.setdefault(_ANTHROPICS, headers.setdefault(REQUEST_ID, request_id))

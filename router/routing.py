@@ -42,6 +42,7 @@ from router.sparing import least_context
 from router.standings import Registry
 
 BY_NAME = "asked for by name"
+_NAMED_VERSIONS = 20
 _UNTRANSLATED = {"openai.completions": "plain completions", "openai.embeddings": "embeddings"}
 
 
@@ -158,7 +159,8 @@ class Router:
 
     def _place(self, incoming: Incoming) -> Place:
         policy, upstreams = self._settings.policy, self._settings.upstreams
-        place = read_place(incoming.request.model, upstreams, policy.cloud, self._is_specialist)
+        model = incoming.request.model
+        place = read_place(model, upstreams, policy.cloud, self._is_specialist, self._specialists_of)
         _check_agreement(place, incoming.hints)
         return place
 
@@ -173,6 +175,16 @@ class Router:
 
     def _is_specialist(self, name: str) -> bool:
         return self._registry.specialist(name) is not None
+
+    def _specialists_of(self, workflow: str) -> list[str] | None:
+        """Return the names of a workflow's champion and of its first versions, None where it is not known."""
+        standings = self._registry.current()
+        if workflow not in standings.told:
+            return None
+        champion = standings.champions.get(workflow)
+        first = [f"{workflow}@{version}" for version in range(1, _NAMED_VERSIONS + 1)]
+        found = [name for name in first if self._is_specialist(name)]
+        return list(dict.fromkeys([*found, *([champion.specialist.name] if champion else [])]))
 
     def _local_offer(
         self, chat: JsonObject, prompt: Prompt | None, place: Place, champion: LocalOffer | None

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from registry.errors import ConfigError
 from registry.settings import PolicySettings, Settings
 from router.budgets import Payer
 from router.data_classes import DataClasses
 from router.exchange import Incoming
+from router.judging import Judge
 from router.policy import Rules, compile_policy, digest_of
-from router.redaction.redactor import RuleRedactor, default_redactor
-
-if TYPE_CHECKING:
-    # It judges attempts, which know the rulebook by which they were routed.
-    from router.judging import Judge
+from router.policy_check import Problem, problems
+from router.redaction.redactor import RuleRedactor, redactor_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,8 @@ class Rulebook:
     redactor: RuleRedactor
     classes: DataClasses
     judge: Judge
+    problems: tuple[Problem, ...] = ()
+    """What of the policy does not do what it says, though it can be decided by."""
 
     def payer(self, incoming: Incoming) -> Payer:
         """Return who pays for a request, and within which budgets."""
@@ -48,13 +47,11 @@ def compile_rulebook(settings: Settings, judge: Judge | None = None) -> Rulebook
         ConfigError: a rule or a pattern cannot be used.
 
     """
-    # Imported here: it judges attempts, which know their rulebook.
-    from router.judging import Judge
-
-    policy, redactor = settings.policy, default_redactor(settings.redaction.rules)
+    policy, redactor, judging = settings.policy, redactor_of(settings.redaction), judge or Judge()
     _check_customer_types(policy.customer_data_types, redactor.types)
-    classes = DataClasses(policy, redactor.types)
-    return Rulebook(settings, compile_policy(policy), digest_of(policy), redactor, classes, judge or Judge())
+    classes, rules = DataClasses(policy, redactor.types), compile_policy(policy)
+    found = (*problems(policy), *judging.problems)
+    return Rulebook(settings, rules, digest_of(policy), redactor, classes, judging, found)
 
 
 def _check_customer_types(named: Collection[str], known: Collection[str]) -> None:

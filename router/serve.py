@@ -32,7 +32,7 @@ from router.deps import Deps, Outside, open_deps
 from router.home_lock import held
 from router.notifying import READY, STOPPING, Notifier
 from router.origins import is_loopback
-from router.reloading import Reloader
+from router.reloading import Reloader, in_doubt
 from router.tracing import Traced
 
 _log = logging.getLogger("modelbreeder.router")
@@ -165,6 +165,8 @@ async def _serve(daemon: _Daemon) -> None:
         closed = deps.ledger.close_interrupted(daemon.outside.clock())
         if closed:
             daemon.say(f"{closed} requests that an earlier daemon left open are now recorded as interrupted")
+        for line in in_doubt(deps.router.rulebook):
+            daemon.say(line)
         deps.ledger.reserve()
         deps.turns.cloud.prices.prepare()
         in_flight = InFlight(limits.max_in_flight, limits.max_waiting, limits.max_wait_s)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from registry.entities import EvidenceNote, EvidenceType, Json, Lane, Purpose, RouteDecision, SpecialistKind, Status
+from registry.entities import EvidenceNote, EvidenceType, Json, Lane, Purpose, RouteDecision, Status
 from registry.errors import (
     ArtifactError,
     ConfigError,
@@ -29,24 +29,28 @@ from router.handing_on import (
     CLOUD_FALLBACK_RULE,
     LOCAL_FAILED_RULE,
     WEAK_ANSWER_RULE,
+    base_behind_table,
     escalated,
     handed_on,
+    has_stand_in,
+    is_about_the_request,
+    kept_unsure,
     sent_nowhere,
     stand_in,
 )
+from router.inspection import inspected
+from router.local_answer import LocalAnswer
 from router.local_lane import LocalLane
 from router.masker_memory import MaskerMemory
-from router.offers import BaseOffer
 from router.problems import InvalidRequestError, UnservedError
 from router.recording import Recorder
 from router.routed import Routed
 from router.routing import Router
 from router.unreadable import unreadable
-from router.upstream import UpstreamStatusError
 
-INSPECTION_S = 20.0
-"""Seconds that masking a request and deciding on it may take."""
 _BUG = "the daemon failed on this request; see its log"
+_NOBODY_ELSE = (UpstreamError, ConfigError, RefusedError, InvalidRequestError)
+"""Why a cloud model gave no answer: it is down, not set up, not allowed or not paid for, or has no words for it."""
 _log = logging.getLogger("modelbreeder.router")
 
 
@@ -107,29 +111,15 @@ class Turns:
         return TurnError(ModelBreederError(_BUG), attempt.headers)
 
     async def _route(self, incoming: Incoming) -> Routed:
-        """Decide on a request; one that cannot be inspected, or not in time, goes nowhere and is recorded so.
-
-        A bug on the way counts as one of the redactor, which fails closed.
-        """
-        interaction_id, now, began_s = self.new_id(), self.clock(), self.monotonic()
-        failed: RedactionError
+        """Decide on a request; one that cannot be inspected, or not in time, goes nowhere and is recorded so."""
+        interaction_id, now = self.new_id(), self.clock()
         try:
-            routed = self.router.route(incoming, interaction_id, now)
-            took_s = self.monotonic() - began_s
-            if took_s < INSPECTION_S:
-                return routed
-            failed = RedactionError(f"inspecting the request took {took_s:.0f} s, so it goes nowhere; send less")
-        except RedactionError as error:
-            failed = error
-        except ModelBreederError:
-            raise
-        except Exception as bug:  # noqa: BLE001  the request boundary: whatever fails, nothing leaves
-            _log.error("a request could not be routed", exc_info=bug)
-            failed = RedactionError(f"a bug of the router: {type(bug).__name__}; the request goes nowhere, see its log")
-        facts = {"interaction_id": interaction_id, "policy_digest": self.router.policy_digest}
-        intent, outcome = unreadable(incoming, failed, now=now, purpose=self.purpose, **facts)
-        await self.recorder.record(intent, outcome)
-        raise TurnError(failed, headers_of(intent)) from failed
+            return inspected(self.router, incoming, interaction_id, now, self.monotonic)
+        except RedactionError as failed:
+            facts = {"interaction_id": interaction_id, "policy_digest": self.router.policy_digest}
+            intent, outcome = unreadable(incoming, failed, now=now, purpose=self.purpose, **facts)
+            await self.recorder.record(intent, outcome)
+            raise TurnError(failed, headers_of(intent)) from failed
 
     async def _first_attempt(self, routed: Routed, wire: Wire) -> Attempt:
         """Return the attempt that policy decided for; one that its model's dialect has no words for ends here."""
@@ -159,15 +149,20 @@ class Turns:
         raise RefusedError(reason) if attempt.routed.route.forbidden else UnservedError(reason)
 
     async def _local_first(self, attempt: Attempt) -> None:
-        decision, cloud, base = attempt.routed.decision, attempt.routed.cloud, _base_behind_table(attempt.routed)
+        decision, cloud, base = attempt.routed.decision, attempt.routed.cloud, base_behind_table(attempt.routed)
         escalates = cloud is not None and decision.fallback_target == cloud.target.name
-        why = await self.local.serve(attempt, escalates=escalates or base is not None)
-        if not why:
+        handed = await self.local.serve(attempt, escalates=escalates or base is not None)
+        if handed is None:
             return
-        rule = LOCAL_FAILED_RULE if attempt.first_token_s is None else WEAK_ANSWER_RULE
+        rule, why = _rule_of(attempt), handed.why
         detail: Json = {"parent": attempt.id, "specialist": attempt.specialist.name, "why": why}
         if escalates or base is None:
-            await self._escalate(attempt, escalated(decision, attempt.target, rule, why), detail, attempt.routed)
+            sent_on = escalated(decision, attempt.target, rule, why)
+            try:
+                await self._escalate(attempt, sent_on, detail, attempt.routed)
+            except (TurnError, InvalidRequestError) as failed:
+                if not (handed.is_unsure and await self._gave_unsure(attempt, handed.unsure, failed)):
+                    raise
             return
         stays, aimed = handed_on(decision, base.target, rule, why), attempt.routed.aimed_at_base()
         child = self._child(attempt, stays, EvidenceType.FALLBACK, detail, aimed)
@@ -179,9 +174,9 @@ class Turns:
         escalates = cloud is not None and decision.fallback_target == cloud.target.name
         notes: tuple[EvidenceNote, ...] = ()
         try:
-            rule, why = WEAK_ANSWER_RULE, await self.base.serve(attempt, escalates=escalates)
+            why, rule = await self.base.serve(attempt, escalates=escalates), _rule_of(attempt)
         except (UpstreamError, ConfigError) as error:
-            if not escalates:
+            if not escalates or attempt.late:
                 raise
             # The base saw the real values, and its complaint may quote them.
             rule, why = LOCAL_FAILED_RULE, attempt.mask_error(str(error))
@@ -210,6 +205,23 @@ class Turns:
             if not (isinstance(cause, UpstreamError | ConfigError) and await self._fell_back(child, cause)):
                 raise
 
+    async def _gave_unsure(self, attempt: Attempt, answer: LocalAnswer | None, failed: ModelBreederError) -> bool:
+        """Give a specialist's unsure answer where nobody surer could be asked; say whether it was fit to be given."""
+        cause = failed.cause if isinstance(failed, TurnError) else failed
+        if not isinstance(cause, _NOBODY_ELSE) or is_about_the_request(cause):
+            return False
+        why = attempt.mask_error(str(cause))
+        detail: Json = {"parent": attempt.id, "specialist": attempt.specialist.name, "why": why}
+        decision = kept_unsure(attempt.routed.decision, attempt.specialist, why)
+        child = self._child(attempt, decision, EvidenceType.FALLBACK, detail)
+        try:
+            await self._serve_child(child, self.local.stand_in(child, answer))
+        except TurnError as refused:
+            if not isinstance(refused.cause, EngineError | ArtifactError):
+                raise
+            return False
+        return True
+
     async def _cloud_first(self, attempt: Attempt) -> None:
         decision = attempt.routed.decision
         if decision.evidence_required:
@@ -220,13 +232,13 @@ class Turns:
         except (UpstreamError, ConfigError) as error:
             if await self._fell_back(attempt, error):
                 return
-            if not _has_stand_in(attempt.routed) or _is_about_the_request(error):
+            if not has_stand_in(attempt.routed) or is_about_the_request(error):
                 raise
             why = attempt.mask_error(str(error))
             detail = {"parent": attempt.id, "why": why}
             child = self._child(attempt, stand_in(decision, attempt.specialist, why), EvidenceType.FALLBACK, detail)
             try:
-                await self._serve_child(child, self.local.serve(child, escalates=False))
+                await self._serve_child(child, self.local.stand_in(child))
             except TurnError as failed:
                 if not isinstance(failed.cause, EngineError | ArtifactError):
                     raise
@@ -235,8 +247,8 @@ class Turns:
 
     async def _fell_back(self, attempt: Attempt, error: UpstreamError | ConfigError) -> bool:
         """Ask the policy's fallbacks, one after the other; say whether one has answered."""
-        asked = [attempt.target]
-        while routed := self.router.fall_back(attempt.routed, kind_of(error), asked, self.cloud.egress.resting):
+        asked, rests = [attempt.target], self.cloud.egress.resting
+        while not attempt.late and (routed := self.router.fall_back(attempt.routed, kind_of(error), asked, rests)):
             assert routed.cloud is not None
             why, target = attempt.mask_error(str(error)), routed.cloud.target
             asked.append(target)
@@ -283,16 +295,6 @@ class Turns:
         return child
 
 
-def _has_stand_in(routed: Routed) -> bool:
-    return routed.local is not None and routed.decision.fallback_target == routed.local.specialist.name
-
-
-def _base_behind_table(routed: Routed) -> BaseOffer | None:
-    """Return the general base where it can serve what a table does not know."""
-    if routed.local is None or routed.local.specialist.kind is not SpecialistKind.TABLE:
-        return None
-    return None if routed.base is None or routed.base.unfit else routed.base
-
-
-def _is_about_the_request(error: ModelBreederError) -> bool:
-    return isinstance(error, UpstreamStatusError) and error.is_about_the_request
+def _rule_of(attempt: Attempt) -> str:
+    """Return the rule by which an attempt that answered nobody is handed on."""
+    return LOCAL_FAILED_RULE if attempt.first_token_s is None else WEAK_ANSWER_RULE

@@ -20,7 +20,7 @@ from breeder.rung import Rung
 from breeder.scorers import choose_scorer
 from registry.entities import Lane, Purpose, Status
 from registry.errors import ModelBreederError
-from router.redaction.redactor import default_redactor
+from router.redaction.redactor import redactor_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _test(deps: Deps, workload: Workload, bred: Bred, router_url: str, cloud_url
     scorer, before = _scorer(workload), deps.now()
     served = asyncio.run(play(router_url, workload.test, scorer))
     costs = _spent(deps, workload.name, before)
-    redactor = default_redactor(deps.settings.redaction.rules)
+    redactor = redactor_of(deps.settings.redaction)
     direct = asyncio.run(play(cloud_url, [as_sent(task, redactor) for task in workload.test], scorer))
     return summarize(workload.name, bred, served, direct, costs)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from registry.errors import ConfigError
 from registry.home import Home
 from router.cli.decisions import COLUMNS, candidate_rows, facts
 from router.cli.frame import JsonOption, home_of, read_text, say, say_json, say_table, settings_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from router.exchange import Incoming
 
 WorkflowOption = Annotated[str | None, typer.Option(help="The workflow that the task belongs to.")]
+_OPTIONS = {"x-modelbreeder-workflow": "--workflow", "x-modelbreeder-lane": "--lane"}
 LaneOption = Annotated[str | None, typer.Option(help="The lane to take: local, cloud, or a lane's full name.")]
 
 
@@ -86,8 +88,25 @@ def incoming_of(text: str, workflow: str | None, lane: str | None, surface: str 
 
     hints = {"x-modelbreeder-workflow": workflow, "x-modelbreeder-lane": lane}
     headers = {name: value for name, value in hints.items() if value is not None}
+    _check_options(headers, surface)
     dialect, request = (Chat(), _request(text)) if surface is None else read_question(text.encode(), surface)
     return Incoming(dialect, request, parse_hints(headers.items(), request.body.get("metadata")), headers)
+
+
+def _check_options(headers: Mapping[str, str], surface: str | None) -> None:
+    """Raise ConfigError, which names the option, where the value of one cannot be read."""
+    from router.dialects.known import dialects
+    from router.hints import parse_hints
+    from router.problems import InvalidRequestError
+
+    for header, value in headers.items():
+        try:
+            parse_hints([(header, value)])
+        except InvalidRequestError as error:
+            raise ConfigError(str(error).replace(header, _OPTIONS[header])) from error
+    known = [dialect.surface for dialect in dialects()]
+    if surface is not None and surface not in known:
+        raise ConfigError(f"--surface is {surface!r}; it must be one of {', '.join(known)}")
 
 
 def _request(text: str) -> Request:

@@ -42,6 +42,8 @@ def feedback(
     from router.explaining import plain
     from router.verdicts import parse_feedback
 
+    if not interaction:
+        raise ConfigError("the ID is empty; `modelbreeder ledger ls` shows those there are")
     if sum((accept, reject, correct is not None)) != 1:
         raise ConfigError("give exactly one of --accept, --reject and --correct FILE")
     verdict = "accepted" if accept else "rejected" if reject else "corrected"

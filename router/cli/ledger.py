@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry.entities import Interaction, Lane
-from registry.errors import LedgerError
+from registry.errors import ConfigError, LedgerError
 from registry.home import Home
 from router.cli.frame import JsonOption, home_of, say, say_json, say_table, settings_of, short
 
 if TYPE_CHECKING:
+    from registry.database import Database
     from registry.ledger import Ledger
+
+_SHOWN_IDS = 5
 
 app = typer.Typer(no_args_is_help=True, help="Read the ledger and check its hash chain.")
 
@@ -43,7 +46,7 @@ def ls(
 @app.command()
 def show(
     context: typer.Context,
-    interaction: Annotated[str, typer.Argument(metavar="ID", help="The interaction's id.")],
+    interaction: Annotated[str, typer.Argument(metavar="ID", help="The interaction's id, or how it begins.")],
     as_json: JsonOption = False,
 ) -> None:
     """Show one interaction whole, masked as it is kept."""
@@ -51,8 +54,8 @@ def show(
 
     from router.explaining import plain
 
-    with opened(home_of(context)) as ledger:
-        record = plain(ledger.interaction(interaction))
+    with _database(home_of(context)) as database:
+        record = plain(_ledger(database).interaction(_whole_id(database, interaction)))
     if as_json:
         say_json(record)
     else:
@@ -82,16 +85,43 @@ def verify(context: typer.Context, as_json: JsonOption = False) -> None:
 @contextmanager
 def opened(home: Home) -> Iterator[Ledger]:
     """Give the ledger of a home for reading."""
+    with _database(home) as database:
+        yield _ledger(database)
+
+
+@contextmanager
+def _database(home: Home) -> Iterator[Database]:
     from registry.database import open_database
+
+    database = open_database(settings_of(home).ledger.url or home.database_url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _ledger(database: Database) -> Ledger:
     from registry.ids import new_id
     from registry.ledger import Ledger, new_writer_id
     from registry.processes import this_process
 
-    database = open_database(settings_of(home).ledger.url or home.database_url)
-    try:
-        yield Ledger(database, new_writer_id("cli", this_process(), new_id), new_id)
-    finally:
-        database.close()
+    return Ledger(database, new_writer_id("cli", this_process(), new_id), new_id)
+
+
+def _whole_id(database: Database, begins: str) -> str:
+    """Return the only id that begins so, what was given where none does; ConfigError where several do."""
+    from sqlalchemy import select
+
+    from registry.tables import intents
+
+    found = intents.c.interaction_id
+    named = select(found).where(found.startswith(begins.lower(), autoescape=True)).order_by(found.desc())
+    with database.read() as connection:
+        ids = connection.execute(named.limit(_SHOWN_IDS + 1)).scalars().all()
+    if len(ids) > 1:
+        more = ", …" if len(ids) > _SHOWN_IDS else ""
+        raise ConfigError(f"{begins!r} begins several ids, as {', '.join(ids[:_SHOWN_IDS])}{more}; write more of one")
+    return ids[0] if ids else begins
 
 
 def _row(one: Interaction) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry.errors import DataError
+from registry.errors import ConfigError, DataError
 from router.cli.frame import home_of, read_text, say, say_json, settings_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ def redact(
     jsonl: Annotated[bool, typer.Option(help='Map lines {"text"} to {"text","spans"}.')] = False,
 ) -> None:
     """Show a text as it would leave the machine; values are never printed."""
-    from router.redaction.redactor import default_redactor
+    from router.redaction.redactor import redactor_of
 
-    redactor = default_redactor(settings_of(home_of(context)).redaction.rules)
+    if as_json and jsonl:
+        raise ConfigError("give one of --json and --jsonl: the first lists spans, the second maps lines")
+    redactor = redactor_of(settings_of(home_of(context)).redaction)
     text = read_text(source)
     if jsonl:
         for line in masked_lines(text.splitlines(), redactor):

@@ -54,23 +54,21 @@ def check(
             ("", "rule", "lane", "when"),
             [(str(number), step.name, step.lane or "-", step.what) for number, step in listed],
         )
-        say("\n".join(f"wrong: rule {one.rule!r}: {one.what}" for one in found) or f"{where}: {_all_well(where)}")
+        say("\n".join(f"wrong: {one.line}" for one in found) or f"{where}: {_all_well(where)}")
     if found:
-        raise ConfigError(f"{where}: {len(found)} problems in policy.rules; mend or remove the rules that are named")
+        raise ConfigError(f"{where}: {len(found)} problems in its policy; mend or remove what is named")
 
 
 def _all_well(where: Path) -> str:
     return "nothing is wrong" if where.exists() else "there is no such file, so the defaults hold; modelbreeder init"
 
 
-def _checked(context: typer.Context, file: Path | None) -> tuple[PolicySettings, list[Problem]]:
+def _checked(context: typer.Context, file: Path | None) -> tuple[PolicySettings, tuple[Problem, ...]]:
     """Return a policy that the daemon would load, and what is wrong with it all the same."""
-    from router.policy_check import problems
     from router.reloading import open_rulebook
 
     settings = _read(file) if file else settings_of(home_of(context))
-    asyncio.run(open_rulebook(settings))
-    return settings.policy, problems(settings.policy)
+    return settings.policy, asyncio.run(open_rulebook(settings)).problems
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry.errors import ConflictError, DataError
+from registry.errors import ConfigError, ConflictError, DataError
 from registry.home import Home
 from router.cli.frame import JsonOption, home_of, read_text, say, say_json, settings_of
 
@@ -53,6 +53,9 @@ async def _specify(home: Home, draft: str, data_class: str | None) -> Specified:
 
     settings = settings_of(home)
     check_local_lane(settings)
+    known = settings.policy.data_classes
+    if data_class is not None and data_class not in known:
+        raise ConfigError(f"--data-class is {data_class!r}; it must be one of {', '.join(sorted(known))}")
     async with open_deps(home, settings, real_outside(settings, os.environ)) as deps:
         return await specify(deps.turns, draft, data_class=data_class)
 

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
+from router.redaction.randomness import is_filler, surprise
+from router.redaction.scanning import Scan, searchable
 from router.redaction.spans import Span, ascii_lower, merge
 
-_LITERALS: Final = ("pass", "pwd", "secret", "token", "credential", "key")
-_PROMISES: Final = (*_LITERALS, "authorization")
+_LITERALS: Final = ("pass", "pwd", "passwort", "kennwort", "secret", "token", "credential", "creds", "key", "webhook")
+_PROMISES: Final = ("pass", "pwd", "secret", "token", "credential", "key", "authorization")
 _HEAD_SIZE: Final = 24
 _SHORTEST_VALUE: Final = 4
 _LONG: Final = 16
@@ -22,29 +24,38 @@ _FLAGS: Final = re.IGNORECASE | re.ASCII
 
 # The first characters of a value are judged; a secret is then followed to its end.
 _ASSIGNMENT: Final = re.compile(
-    r"(?P<word>pass(?:w(?:or)?d|phrase|code)?|pwd|secret|token|credential|key)(?P<tail>[\w.-]{0,40})"
+    r"(?P<word>pass(?:w(?:or)?[dt]|phrase|code)?|kennwort|pwd|secret|token|credential|creds|key|auth|webhook)"
+    r"(?P<tail>[\w.-]{0,40})"
     r"""(?:\\{0,3}["'`])?\]?(?:[ \t]{1,4}string\b)?"""
-    r"(?:[ \t]{0,16}(?:[.?+]=|:{0,3}=>?|:|\|\|)[ \t]{0,16}|[ \t]{1,4}(?:is|was)[ \t]{1,4}:?[ \t]{0,4}"
+    r"(?:[ \t]{0,16}(?:[.?+]=|:{0,3}=>?|:|\|\|)[ \t]{0,16}|[ \t]{1,4}(?:is|was|ist)[ \t]{1,4}:?[ \t]{0,4}"
     r"""|>\s{0,24}|,[ \t]{0,8}(?=\\{0,3}["'`]))"""
     r"""(?:(?P<quote>\\{0,3}["'`])(?P<quoted>(?:(?!(?P=quote))(?:\\.|[^\n\\])){4,128})"""
     r"""|(?P<bare>(?!=)[^\s"'`\\,;<>()\[\]{}&|]{4,128}))""",
     _FLAGS,
 )
 _REST: Final = re.compile(r"""[^\s"'`\\,;<>()\[\]{}&|]*+""")
+# "the pin for the front door is 4711"
+_PIN: Final = re.compile(
+    r"(?:pin|passcode|door ?code)\b[^\n.:=0-9]{0,40}(?:\bis|:|=)[ \t]{0,4}([0-9]{4,8})(?![0-9.])", _FLAGS
+)
 
 _STRONG_KEY: Final = re.compile(
-    r"(?:access|account|admin|api|app|auth|client|consumer|deploy|encryption|licen[cs]e|master|private|secret|service"
-    r"|session|shared|signing|storage|subscription|webhook)[-_. ]?\Z",
+    r"(?:access|account|admin|api|app|auth|client|consumer|deploy|encryption|hmac|integration|licen[cs]e|master|private"
+    r"|secret|service|session|shared|signing|storage|subscription|webhook|write)[-_. ]?\Z",
     _FLAGS,
 )
 _HARMLESS_KEY: Final = re.compile(
-    r"(?:bucket|cache|dedup\w*|foreign|group|idempotency|index|key|partition|primary|pub|public|row|sort)[-_. ]?\Z",
+    r"(?:bucket|cache|dedup\w*|foreign|group|idempotency|index|key|partition|primary|row|sort)[-_. ]?\Z",
     _FLAGS,
 )
+_PUBLIC: Final = re.compile(
+    r"(?:pub|public|publishable|csrf|xsrf|anti-?forgery|next_?page|continuation|page)[-_. ]?\Z", _FLAGS
+)
 _HARMLESS_TAIL: Final = re.compile(
-    r"[-_.]?(?:arn|at|budget|cost|count|digest|dir|env|error|expir\w*|field|file(?:name)?|format|hash|help|hint|index"
-    r"|input|kind|label|len(?:gth)?|limit|map|max|message|min|name|num|path|pattern|policy|price|prompt|rate|ref|regex"
-    r"|sha\d*|size|title|ttl|type|ur[li]|usage|var|version)s?\Z",
+    r"(?:[\w.-]*[-_.]|[\w.-]*(?=[A-Z][a-z]))?(?:arn|at|budget|cost|count|digest|dir|endpoint|env|error|event|expir\w*|field"
+    r"|file(?:name)?|format|hash|header|help|hint|id|index|input|issuer|kind|label|len(?:gth)?|limit|map|max|message|min|mode"
+    r"|name|num|path|pattern|policy|price|prompt|provider|rate|ref|regex|sha\d*|size|source|status|title|ttl|type|ur[li]"
+    r"|usage|user|var|version)s?\Z",
     _FLAGS,
 )
 _HARMLESS_VALUE: Final = re.compile(
@@ -58,15 +69,38 @@ _HARMLESS_VALUE: Final = re.compile(
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(?:(?:\??\.|::|->)[A-Za-z_]\w*)+", re.ASCII)
 _NO_WORD: Final = re.compile(r"[0-9!@#$%^&*?]")
 _PIECE: Final = re.compile(r"[A-Za-z0-9]{6,}")
+_CUT: Final = re.compile(r"\.{2,}|…|\.\.\[")
 _HASH_OR_ID: Final = re.compile(r"[0-9a-f]{32,128}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]{15,}", _FLAGS)
 
 
 class Assignments:
     """Finds values assigned to names that promise a secret."""
 
+    def __init__(self) -> None:
+        self.marks = f"(?i:{'|'.join(_LITERALS)}|auth[^o]|pin\\b|passcode|door ?code)"
+        self._names = Scan(self.marks)
+
     def find(self, text: str) -> list[Span]:
         """Return the values, without quotes, that look like secrets."""
-        return merge(_values(text))
+        return merge(self._values(text))
+
+    def _values(self, text: str) -> Iterator[Span]:
+        end = 0
+        for start, _ in self._names.spans(searchable(text)):
+            if start < end:
+                continue
+            found = _ASSIGNMENT.match(text, start)
+            if found and _holds_secret(text, found):
+                group = "quoted" if found["quote"] else "bare"
+                rest = _REST.match(text, found.end(group))
+                end = rest.end() if rest else found.end(group)
+                value = text[found.start(group) : end]
+                if not _CUT.search(value[-16:]):
+                    yield Span(
+                        found.start(group), end - _closing(value), "SECRET", f"{found['word'].lower()}-assignment"
+                    )
+            elif text[start] in "pPdD" and (pin := _PIN.match(text, start)):
+                yield Span(pin.start(1), pin.end(1), "SECRET", "pin")
 
 
 def promises_secret(name: str) -> bool:
@@ -75,38 +109,41 @@ def promises_secret(name: str) -> bool:
     return any(literal in lower for literal in _PROMISES)
 
 
-def looks_random(value: str, length: int) -> bool:
+def looks_random(value: str, length: int, piece_length: int = 6) -> bool:
     """Tell whether a value of at least `length` characters has a piece that no word or number explains."""
-    return len(value) >= length and any(_is_mixed(piece) for piece in _PIECE.findall(value))
+    pieces = _PIECE.findall(value) if len(value) >= length else ()
+    return any(_is_mixed(piece) for piece in pieces if len(piece) >= piece_length)
 
 
-def _values(text: str) -> Iterator[Span]:
-    lower = ascii_lower(text)
-    for literal in _LITERALS:
-        position = lower.find(literal)
-        while position >= 0:
-            end = position + 1
-            if (found := _ASSIGNMENT.match(text, position)) and _holds_secret(text, found):
-                group = "quoted" if found["quote"] else "bare"
-                rest = _REST.match(text, found.end(group))
-                end = rest.end() if rest else found.end(group)
-                yield Span(found.start(group), end, "SECRET", f"{literal}-assignment")
-            position = lower.find(literal, end)
+def _closing(value: str) -> int:
+    """Return how many characters of punctuation end a bare value that ends a sentence."""
+    return len(value) - len(value.rstrip(".:")) if value[-1:] in ".:" else 0
 
 
 def _holds_secret(text: str, found: re.Match[str]) -> bool:
-    word, tail = found["word"].lower(), found["tail"]
     head = text[max(0, found.start() - _HEAD_SIZE) : found.start()]
     value = found["quoted"] or found["bare"].rstrip(".:!?")
     if len(value) < _SHORTEST_VALUE or _HARMLESS_VALUE.match(value):
         return False
-    if _continues(head, found["word"], tail) or _HARMLESS_TAIL.fullmatch(tail):
+    if (
+        _continues(head, found["word"], found["tail"])
+        or _HARMLESS_TAIL.fullmatch(found["tail"])
+        or _PUBLIC.search(head)
+    ):
         return False
-    if word.startswith(("pass", "pwd")):
+    return _fits_name(head, found, value) and not is_filler(value)
+
+
+def _fits_name(head: str, found: re.Match[str], value: str) -> bool:
+    """Tell whether a value is what the word before it, with `head` in front of it, promises."""
+    word = found["word"].lower()
+    if word.startswith(("pass", "pwd", "kenn")):
         written = bool(found["quote"]) or found["word"].isupper()
-        return _is_password(value, exact=not tail.strip("0123456789_"), written=written)
+        return _is_password(value, exact=not found["tail"].strip("0123456789_"), written=written)
     if word != "key" or _STRONG_KEY.search(head):
-        return looks_random(value, 8) or bool(_HASH_OR_ID.fullmatch(value))
+        return looks_random(value, 8, 12 if word == "token" and "_" in value else 6) or bool(
+            _HASH_OR_ID.fullmatch(value)
+        )
     return looks_random(value, _LONG) and not _HASH_OR_ID.fullmatch(value) and not _HARMLESS_KEY.search(head)
 
 
@@ -129,9 +166,10 @@ def _is_password(value: str, *, exact: bool, written: bool) -> bool:
 
 
 def _is_mixed(piece: str) -> bool:
-    """Tell whether letters, digits and cases alternate more often than in `Version12` or `camelCase`."""
-    kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" for c in piece]
-    changes = sum(a != b for a, b in pairwise(kinds) if (a, b) != ("u", "l"))
-    if "d" in kinds:
-        return changes > 1
-    return len(piece) >= _LONG and changes * 5 >= len(piece)
+    """Tell whether letters and digits alternate more often than in `Version12`, or letters follow by chance."""
+    kinds = [character.isdigit() for character in piece]
+    if all(kinds):
+        return False
+    if any(kinds):
+        return sum(a != b for a, b in pairwise(kinds)) > 1
+    return len(piece) >= _LONG and surprise(piece) > 0

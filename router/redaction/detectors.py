@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 import re2  # type: ignore[import-untyped]  # it ships no types
 
 from registry.errors import ConfigError
+from router.redaction.account_numbers import Ibans, SocialSecurityNumbers
+from router.redaction.addresses import IpAddresses, UrlCredentials, Urls
 from router.redaction.assignments import Assignments
-from router.redaction.credentials import AuthorizationHeaders, PrivateKeys, UrlCredentials
+from router.redaction.credentials import AuthorizationHeaders, PrivateKeys
 from router.redaction.personal import Emails, PaymentCards
+from router.redaction.phones import Phones
+from router.redaction.scanning import Marked, MarkedDetectors
 from router.redaction.spans import TYPE_NAME, Detector, Span, find_spans
+from router.redaction.token_shapes import TokenShapes
+from router.redaction.user_rules import Sifted, SiftedMarked
 from router.redaction.vendor_keys import TelegramTokens, VendorKeys
 
 __all__ = ["DEFAULT_RULES", "DEFAULT_TYPES", "Detector", "PatternRule", "Span", "default_detectors", "find_spans"]
 
 DEFAULT_RULES: Final[Mapping[str, str]] = MappingProxyType({"CUSTOMER": r"(?i:customer_[0-9]+)"})
-DEFAULT_TYPES: Final = frozenset({"SECRET", "PIIEMAIL", "PIICARD", *DEFAULT_RULES})
+DEFAULT_TYPES: Final = frozenset(
+    {"SECRET", "PIIEMAIL", "PIICARD", "PIIIBAN", "PIISSN", "PIIIP", "PIIURL", "PIIPHONE", *DEFAULT_RULES}
+)
 
 
 class PatternRule:
@@ -51,17 +59,44 @@ class PatternRule:
                 yield Span(match.start(), match.end(), self._type, f"rule:{self._type}")
 
 
-def default_detectors(extra_rules: Mapping[str, str] = MappingProxyType({})) -> tuple[Detector, ...]:
-    """Return the built-in detectors and the rules by type name; a user's CUSTOMER replaces the default one."""
+def default_detectors(
+    extra_rules: Mapping[str, str] = MappingProxyType({}),
+    *,
+    off: Collection[str] = (),
+    allowed: Sequence[str] = (),
+    without_vendors: Collection[str] = (),
+) -> tuple[Detector, ...]:
+    """Return the built-in detectors and the rules by type name; a user's CUSTOMER replaces the default one.
+
+    Types that are `off` and values `allowed` as globs are left. `without_vendors` leaves out the rules of vendors, to
+    measure what structure alone finds.
+    """
     rules = {**DEFAULT_RULES, **extra_rules}
+    built_in = built_in_detectors(without_vendors)
+    own = [PatternRule(type_name, pattern) for type_name, pattern in rules.items()]
+    if not (off or allowed):
+        return (MarkedDetectors(built_in), *own)
+    return (
+        MarkedDetectors(SiftedMarked(one, off, allowed) for one in built_in),
+        *(Sifted(one, off, allowed) for one in own),
+    )
+
+
+def built_in_detectors(without_vendors: Collection[str] = ()) -> tuple[Marked, ...]:
+    """Return the built-in detectors, each by itself."""
     return (
         PrivateKeys(),
-        VendorKeys(),
+        VendorKeys(without_vendors),
         TelegramTokens(),
+        TokenShapes(),
         AuthorizationHeaders(),
         UrlCredentials(),
         Assignments(),
         Emails(),
         PaymentCards(),
-        *(PatternRule(type_name, pattern) for type_name, pattern in rules.items()),
+        Ibans(),
+        SocialSecurityNumbers(),
+        IpAddresses(),
+        Urls(),
+        Phones(),
     )

@@ -18,10 +18,19 @@ from registry.errors import RedactionError
 from router.redaction.assignments import promises_secret
 from router.redaction.detectors import DEFAULT_TYPES
 from router.redaction.json_text import Edit, apply, edit_leaf, edit_value, escape, is_json
-from router.redaction.placeholders import BOUNDARY, StreamRestorer, restorations, vocabulary_of
+from router.redaction.placeholders import (
+    BOUNDARY,
+    Placeholder,
+    StreamRestorer,
+    placeholder,
+    restorations,
+    vocabulary_of,
+)
 from router.redaction.spans import CleanTexts, Detector, Span, find_spans, merge
 
 _SECRET: Final = "SECRET"  # noqa: S105 - the name of a type
+_URL: Final = "PIIURL"
+_SCHEME: Final = re.compile(r"(?:https?|ftps?|wss?)://", re.IGNORECASE)
 _SHORTEST_TELLING: Final = 6
 
 
@@ -36,7 +45,7 @@ class Masker:
         self._clean = clean
         self._vocabulary = vocabulary_of(frozenset(types))
         self._values: dict[str, str] = {}
-        self._placeholders: dict[str, str] = {}
+        self._placeholders: dict[str, Placeholder] = {}
         self._reserved: set[str] = set()
         self._telling: set[str] = set()
         self._last: Counter[str] = Counter()
@@ -83,23 +92,27 @@ class Masker:
 
     def restorer(self, *, json_text: bool = False) -> StreamRestorer:
         """Return a restorer for one stream of plain text, or of JSON text such as tool arguments."""
-        return StreamRestorer(self._vocabulary, self._escaped_values() if json_text else self._values)
+        values = self._escaped_values() if json_text else self._values
+        return StreamRestorer(self._vocabulary, values, [one.text for one in self._placeholders.values()])
 
     def _restoring(self, text: str, _key: str) -> Iterator[Edit]:
         return restorations(text, self._vocabulary, self._values)
 
     def _escaped_values(self) -> dict[str, str]:
-        return {placeholder: escape(value) for placeholder, value in self._values.items()}
+        return {name: escape(value) for name, value in self._values.items()}
 
     def _masking(self, text: str, key: str, *, report: bool = False) -> Iterator[Edit]:
-        words = [Span(word.start(), word.end(), word[1].upper(), "own-word") for word in self._vocabulary.find(text)]
-        for span in merge([*words, *self._findings(text, key)]):
-            value = text[span.start : span.end]
-            own = self._vocabulary.is_word(value)
-            if own and (report or value.upper() not in self._values):
-                self._reserved.add(value.upper())
+        words = self._vocabulary.find(text)
+        own = [Span(word.start, word.end, word.type, "own-word") for word in words]
+        named = {(word.start, word.end): word.name for word in words}
+        for span in merge([*own, *self._findings(text, key)]):
+            start = _host_of(text, span) if span.type == _URL else span.start
+            name = named.get((start, span.end))
+            if name is not None and (report or name not in self._values):
+                self._reserved.add(name)
             else:
-                yield Edit(span.start, span.end, self._placeholder(span.type, value, own=own))
+                stands = self._placeholder(span.type, text[start : span.end], own=name is not None)
+                yield Edit(start, span.end, stands)
 
     def _findings(self, text: str, key: str) -> list[Span]:
         """Return what must go from a text that is the value of `key`, ordered, disjoint and whole words."""
@@ -128,17 +141,26 @@ class Masker:
 
     def _placeholder(self, type_name: str, value: str, *, own: bool) -> str:
         if value in self._placeholders:
-            return self._placeholders[value]
+            return self._placeholders[value].text
         if not own:
             self._counts[type_name] += 1
             self._telling |= {value} if type_name == _SECRET and _is_telling(value) else set()
-        placeholder = ""
-        while not placeholder or placeholder in self._reserved:
+        stands: Placeholder | None = None
+        while stands is None or stands.name in self._reserved:
             self._last[type_name] += 1
-            placeholder = f"{type_name}{self._last[type_name]}"
-        self._placeholders[value] = placeholder
-        self._values[placeholder] = value
-        return placeholder
+            stands = placeholder(type_name, self._last[type_name], value)
+        self._placeholders[value] = stands
+        self._values[stands.name] = value
+        return stands.text
+
+
+def _host_of(text: str, url: Span) -> int:
+    """Return where the host of a URL begins: a scheme that many have stays, as `https://PIIURL1.masked.invalid`.
+
+    A finding that touches the URL is one span with it, and may look like a scheme.
+    """
+    scheme = _SCHEME.match(text, url.start, url.end)
+    return scheme.end() if scheme else url.start
 
 
 def _is_telling(value: str) -> bool:

@@ -10,6 +10,7 @@ from router.redaction.spans import END, Span
 
 _LOCAL_REVERSED: Final = re.compile(r"[\w.+%'-]{1,128}")
 _ESCAPE: Final = re.compile(r"[bfnrt]|u[0-9A-Fa-f]{4}")
+_NOBODY: Final = re.compile(r"^git$|(?:^|[._-])(?:fake|dummy|noreply|no-reply)$", re.IGNORECASE)
 _EDGE: Final = "'.%+-"
 _DOMAIN: Final = re.compile(r"(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}" + END)
 _IN_URL: Final = re.compile(r"://[^\s/?#]{0,512}\Z")
@@ -29,6 +30,8 @@ _ISSUED: Final = re.compile(
 class Emails:
     """Finds e-mail addresses."""
 
+    marks = "@"
+
     def find(self, text: str) -> Iterator[Span]:
         """Yield addresses; neither `git@host:path` nor the credentials of a URL are any."""
         end = 0
@@ -39,7 +42,7 @@ class Emails:
             if (
                 domain
                 and start < at
-                and text[start:at] != "git"
+                and not _NOBODY.search(text[start:at])
                 and not _IN_URL.search(text[max(end, start - 512) : start])
             ):
                 end = domain.end()
@@ -49,6 +52,8 @@ class Emails:
 
 class PaymentCards:
     """Finds payment card numbers."""
+
+    marks = r"[1-6][0-9]{3}[ -]?[0-9]{4}"
 
     def find(self, text: str) -> Iterator[Span]:
         """Yield numbers of an issuer's range and length that pass the Luhn check, grouped or not."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from typing_extensions import override
 
-from registry.errors import RedactionError
+from registry.errors import ConfigError, RedactionError
 from router.redaction.detectors import DEFAULT_TYPES, default_detectors
 from router.redaction.masking import Masker
 from router.redaction.opaque import set_aside
 from router.redaction.spans import CleanTexts, Detector, find_spans
+from router.redaction.user_rules import NAME, PATH, NameList, PathGlobs, Sifted
+
+if TYPE_CHECKING:
+    from registry.settings import RedactionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,19 @@ class RuleRedactor(Redactor):
 def default_redactor(extra_rules: Mapping[str, str] = MappingProxyType({})) -> RuleRedactor:
     """Return a redactor with the built-in detectors and a user's rules, type name to regular expression."""
     return RuleRedactor(default_detectors(extra_rules), DEFAULT_TYPES | extra_rules.keys())
+
+
+def redactor_of(settings: RedactionSettings) -> RuleRedactor:
+    """Return the redactor that `[redaction]` asks for; raise ConfigError for a rule or type that cannot be used."""
+    types = DEFAULT_TYPES | settings.rules.keys()
+    if unknown := sorted(set(settings.off) - types):
+        raise ConfigError(f"redaction.off: there is no type {unknown[0]!r}; known types: {', '.join(sorted(types))}")
+    detectors = default_detectors(settings.rules, off=settings.off, allowed=settings.allow)
+    if settings.names:
+        detectors, types = (*detectors, Sifted(NameList(settings.names), (), settings.allow)), types | {NAME}
+    if settings.paths:
+        detectors, types = (*detectors, Sifted(PathGlobs(settings.paths), (), settings.allow)), types | {PATH}
+    return RuleRedactor(detectors, types - set(settings.off))
 
 
 def spans_of(text: str, detectors: Sequence[Detector]) -> list[tuple[int, int, str, str]]:

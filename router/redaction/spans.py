@@ -6,7 +6,9 @@ never a silent miss.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -23,7 +25,7 @@ START: Final = rf"(?:{WORD_START}|(?<=%[0-9A-Fa-f]{{2}}))"
 END: Final = r"(?![A-Za-z0-9])"
 
 _REMEMBERED: Final = 4096
-_LONGEST_REMEMBERED: Final = 200
+_LONGEST_KEPT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +46,55 @@ class Detector(Protocol):
 
 
 class CleanTexts:
-    """Short texts in which the detectors of one redactor found nothing.
+    """What the detectors of one redactor found in texts before, so that a conversation's history is not scanned again.
 
-    Roles, field names and tools come back with every request of a client, and to look at 300 of them anew takes 4 ms.
+    Short texts without findings are kept as they are: roles, field names and tools come back with every request of a
+    client. Of long ones only a keyed digest is kept, with places and types: no secret stays here, and without the key,
+    which dies with the process, nobody can test a guess. Short texts with a finding are looked at every time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes | None = None) -> None:
         self._texts: set[str] = set()
+        self._findings: dict[bytes, tuple[Span, ...]] = {}
+        self._key = secrets.token_bytes(32) if key is None else key
 
     def __contains__(self, text: str) -> bool:
         return text in self._texts
 
-    def add(self, text: str) -> None:
-        """Remember a text, if it is short."""
-        if len(text) <= _LONGEST_REMEMBERED:
+    def recall(self, text: str) -> tuple[Span, ...] | None:
+        """Return what was found in a text, None where it is not known."""
+        if len(text) <= _LONGEST_KEPT:
+            return () if text in self._texts else None
+        return self._findings.get(self._digest(text))
+
+    def remember(self, text: str, found: Sequence[Span]) -> None:
+        """Remember what was found in a text."""
+        if len(text) > _LONGEST_KEPT:
+            if len(self._findings) >= _REMEMBERED:
+                self._findings.clear()
+            self._findings[self._digest(text)] = tuple(found)
+        elif not found:
             if len(self._texts) >= _REMEMBERED:
                 self._texts.clear()
             self._texts.add(text)
+
+    def _digest(self, text: str) -> bytes:
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=24).digest()
 
 
 def find_spans(text: str, detectors: Sequence[Detector], clean: CleanTexts | None = None) -> list[Span]:
     """Return the findings of all detectors, ordered and disjoint; raise RedactionError if a detector misbehaves.
 
     Overlapping and touching findings become one span over all their characters, named after the longest, or the first
-    of equals. What is in `clean` is not looked at again, and what nothing is found in joins it.
+    of equals. What is in `clean` is not looked at again, and what was looked at joins it.
     """
-    if clean is not None and text in clean:
-        return []
+    if clean is not None and (known := clean.recall(text)) is not None:
+        return list(known)
     found = [span for detector in detectors for span in _checked(detector, text)]
-    if clean is not None and not found:
-        clean.add(text)
-    return merge(found) if found else found
+    merged = merge(found) if found else found
+    if clean is not None:
+        clean.remember(text, merged)
+    return merged
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:

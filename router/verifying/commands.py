@@ -6,6 +6,7 @@ It leaves nothing behind: the answer is handed over in memory, and the command's
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Iterable, Iterator
@@ -16,11 +17,18 @@ from router.chat import JsonObject
 from router.verifying.finding import Finding, Reply
 from router.verifying.sandbox import SEARCH_PATH, Command, IsolationError, Sandbox, sandboxes
 
+_log = logging.getLogger("modelbreeder.router")
 KEPT_BYTES = 2048
 """How much of the end of a command's output is kept; the rest is read and dropped."""
 MAX_ANSWER_BYTES = 8 << 20
 AT_ONCE = 2
 PROBE = Command("probe", ("true",))
+_UNRUN = {
+    125: "it ended with 125, as where it cannot be isolated",
+    126: "it ended with 126, as where a program cannot be started",
+    127: "it ended with 127, as where a program is not found",
+}
+"""Exit codes of commands that were not run, or that say so of another program; what they print may be of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ class CommandVerifier:
 
     runner: CommandRunner
     command: Command
+    told: set[str] = field(default_factory=set)
+    """Why it could not be run, as far as the log has it."""
 
     async def verify(self, reply: Reply, _request: JsonObject) -> Finding:
         """Run the command on the text of an answer."""
@@ -86,12 +96,22 @@ class CommandVerifier:
         try:
             ran = await self.runner.run(self.command, answer)
         except IsolationError as error:
+            self._tell(str(error))
             return str(error)
+        if ran.code in _UNRUN:
+            self._tell(_UNRUN[ran.code])
         program = self.command.argv[0]
         if ran.code is None:
             return f"{program} did not end within {self.command.timeout_s:g} s"
         said = f": {ran.tail}" if ran.tail else ""
         return f"{program} {_ending(ran.code)}{said}" if ran.code else ""
+
+    def _tell(self, why: str) -> None:
+        """Warn, once for each reason: local answers that cannot be checked are weak, all of them."""
+        if why not in self.told:
+            self.told.add(why)
+            named = f"policy.verify {self.command.name!r}: {self.command.argv[0]} cannot check answers"
+            _log.warning("%s, which are taken for weak: %s; try it with `modelbreeder policy check`", named, why)
 
 
 def _ending(code: int) -> str:

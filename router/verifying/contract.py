@@ -46,10 +46,10 @@ class FormatVerifier:
 
     async def verify(self, reply: Reply, request: JsonObject) -> Finding:
         """Parse the text of an answer and check it against the request's schema."""
-        schema: Json = {"type": "object"}
-        if _kind(request) == "json_schema":
-            schema = _fields(_fields(request.get(FORMAT)).get("json_schema")).get("schema", {})
-        flaw = await _json_flaw(self.shelf, schema, reply.text)
+        try:
+            flaw = await _json_flaw(self.shelf, wanted_schema(request), reply.text)
+        except UnusableSchemaError as error:
+            return Finding(ok=False, name=FORMAT, why=_unchecked(error))
         return Finding(not flaw, FORMAT, f"the answer is not as asked for: {flaw}" if flaw else "")
 
 
@@ -66,7 +66,11 @@ class ToolVerifier:
         if flaw:
             return Finding(ok=False, name=TOOLS, why=flaw)
         for place, call in enumerate(reply.calls):
-            flaw = await self._call_flaw(call, tools)
+            try:
+                flaw = await self._call_flaw(call, tools)
+            except UnusableSchemaError as error:
+                # Without a place: arguments that no schema can tell right from wrong are not asked for again.
+                return Finding(ok=False, name=TOOLS, why=f"the arguments of {call.name!r} cannot be checked: {error}")
             if flaw:
                 return Finding(ok=False, name=TOOLS, why=flaw, call=place)
         return Finding(ok=True, name=TOOLS)
@@ -76,6 +80,26 @@ class ToolVerifier:
             return ""
         flaw = await _json_flaw(self.shelf, tools[call.name], call.arguments, objects_only=True)
         return f"the arguments of {call.name!r} are not as its schema says: {flaw}" if flaw else ""
+
+
+async def uncheckable(request: JsonObject, shelf: SchemaShelf) -> str:
+    """Say why no answer can be checked against the `response_format` of a chat request, empty where one can."""
+    try:
+        await shelf.checked(wanted_schema(request))
+    except UnusableSchemaError as error:
+        return f"{FORMAT}: {_unchecked(error)}"
+    return ""
+
+
+def wanted_schema(request: JsonObject) -> Json:
+    """Return the schema of the JSON that a chat request asks for."""
+    if _kind(request) != "json_schema":
+        return {"type": "object"}
+    return _fields(_fields(request.get(FORMAT)).get("json_schema")).get("schema", {})
+
+
+def _unchecked(error: UnusableSchemaError) -> str:
+    return f"no answer can be checked: {error}"
 
 
 def request_tools(request: JsonObject) -> dict[str, Json]:
@@ -131,13 +155,10 @@ def _name(choice: JsonObject) -> Json:
 
 
 async def _json_flaw(shelf: SchemaShelf, schema: Json, text: str, *, objects_only: bool = False) -> str:
-    """Say how a text is not JSON that a schema takes, empty where it is."""
+    """Say how a text is not JSON that a schema takes, empty where it is; UnusableSchemaError of no usable schema."""
     if len(text) > MAX_TEXT_CHARS:
         return f"it has {len(text):,} characters, at most {MAX_TEXT_CHARS:,} are checked"
-    try:
-        checked = await shelf.checked(schema)
-    except UnusableSchemaError as error:
-        return str(error)
+    checked = await shelf.checked(schema)
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:

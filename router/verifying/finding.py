@@ -64,15 +64,18 @@ def findings_json(findings: Iterable[Finding]) -> Json:
     return [{"name": finding.name, "ok": finding.ok, "why": finding.why} for finding in findings]
 
 
-def reply_of(response: Json) -> Reply:
-    """Return what there is to verify of the first choice of a chat completion."""
-    choices = _objects(_field(response, "choices"))
-    message = _field(choices[0], "message") if choices else None
+def replies_of(response: Json) -> list[Reply]:
+    """Return what there is to verify of each choice of a chat completion; of one without any, that it says nothing."""
+    return [_reply(choice) for choice in _objects(_field(response, "choices"))] or [Reply("")]
+
+
+def _reply(choice: JsonObject) -> Reply:
+    message = _field(choice, "message")
     calls = [_call(call) for call in _objects(_field(message, "tool_calls"))]
     legacy = _field(message, "function_call")
     if isinstance(legacy, dict):
         calls.append(_call({"function": legacy}))
-    return Reply(answer_text(response) or "", tuple(calls))
+    return Reply(answer_text({"choices": [choice]}) or "", tuple(calls))
 
 
 def _call(call: JsonObject) -> ToolCall:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from router.chat import JsonObject
-from router.verifying.contract import contract_names, contract_verifiers
+from router.verifying.contract import contract_names, contract_verifiers, uncheckable
 from router.verifying.finding import Finding, Reply, Verifier, verify_all
 from router.verifying.schemas import SchemaShelf
 
@@ -30,6 +30,10 @@ class Verification:
     def names(self, request: JsonObject, workflow: str | None) -> list[str]:
         """Return what would be verified of an answer with text to a chat request."""
         return [*contract_names(request), *(check.name for check in self.checks if check.workflow in (None, workflow))]
+
+    async def uncheckable(self, request: JsonObject) -> str:
+        """Say why no answer to a chat request could be verified, empty where one can."""
+        return await uncheckable(request, self.shelf)
 
     async def findings(self, reply: Reply, request: JsonObject, workflow: str | None) -> tuple[Finding, ...]:
         """Verify an answer to a chat request, up to the first flaw; nothing is found where nothing applies."""

@@ -94,8 +94,13 @@ def main() -> None:
 def _line(name: str, found: Mapping[str, Mapping[str, float]]) -> str:
     shown = [f"{found[rung]['accuracy']:.3f}" if rung in found else "-" for rung in _RUNGS]
     lora, process = found.get("lora"), found["process"]
-    served = f"{lora['coverage']:.0%} | {lora['served_accuracy']:.3f}" if lora else "- | -"
+    served = f"{lora['coverage']:.0%} | {_share(lora['served_accuracy'])}" if lora else "- | -"
     return f"| {name} | {' | '.join(shown)} | {served} | {process['seconds'] / 60:.1f} | {process['peak_mb']:,.0f} MB |"
+
+
+def _share(value: float) -> str:
+    """Show a share, none where nothing was served."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def _measure(data: Path, name: str, asked: argparse.Namespace) -> dict[str, dict[str, float]]:

@@ -1,5 +1,7 @@
+from dataclasses import replace
+
 from breeder.mining import Tier, mine
-from registry.entities import FeedbackVerdict, Lane, Status
+from registry.entities import ContextCut, FeedbackVerdict, Interaction, Lane, Status
 from tests.breeder.makers import interaction
 
 
@@ -44,6 +46,22 @@ def test_a_specialists_own_answer_is_a_target_only_when_accepted():
         ]
     )
     assert [row.tier for row in told.rows] == [Tier.ACCEPTED, Tier.OPEN, Tier.OPEN]
+
+
+def test_the_clouds_answer_to_less_than_the_whole_task_is_a_target_only_when_a_person_vouches_for_it():
+    told = mine(
+        [
+            _cut(interaction(1, "y", "guessed")),
+            _cut(interaction(2, "z", "looked at", verdict=FeedbackVerdict.ACCEPTED)),
+            interaction(3, "x", "knew all"),
+        ]
+    )
+    assert [row.tier for row in told.rows] == [Tier.OPEN, Tier.ACCEPTED, Tier.CLOUD]
+
+
+def _cut(given: Interaction) -> Interaction:
+    decision = replace(given.intent.decision, context=ContextCut(2, 0, 9_000, 700))
+    return replace(given, intent=replace(given.intent, decision=decision))
 
 
 def test_rows_come_oldest_first_whatever_the_order_of_reading():

@@ -12,7 +12,7 @@ from tests.faults.answers import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Answer,
 from tests.faults.reading import request
 from tests.faults.scene import MODELS, PAIRS
 
-SECRET, PLACEHOLDER = "bob@example.org", "PIIEMAIL1"
+SECRET, PLACEHOLDER = "bob@example.org", "PIIEMAIL1@masked.invalid"
 TOOLS = ("find", "get_weather", "f")
 _WORDS = (
     "the", "a b", "naïve", "日本語", "😀👩‍👩‍👧", "line\nbreak", "tab\t", 'quo"te', "back\\slash", "\u2028", "{", "}",

@@ -293,7 +293,7 @@ def test_a_call_that_the_ledger_refuses_gives_its_money_back(tmp_path: Path) -> 
     run(scene())
 
 
-def test_an_escalation_that_can_no_longer_be_paid_is_refused_and_recorded(tmp_path: Path) -> None:
+def test_an_escalation_that_can_no_longer_be_paid_is_refused_and_the_unsure_answer_given(tmp_path: Path) -> None:
     limits = BudgetSettings(day_usd=1)
 
     async def scene() -> None:
@@ -306,10 +306,11 @@ def test_an_escalation_that_can_no_longer_be_paid_is_refused_and_recorded(tmp_pa
                 return f"local {text}"
 
             made.engine.say = say
-            why = await refused(made)
-            weak, child = made.interactions()
+            wire = await made.ask(task())
+            weak, child, given = made.interactions()
 
-            assert "is used up" in why
+            assert "is used up" in wire.headers["x-modelbreeder-reason"]
+            assert wire.headers["x-modelbreeder-interaction"] == given.intent.interaction_id
             assert weak.outcome is not None and weak.outcome.status is Status.ESCALATED
             assert child.outcome is not None and child.outcome.status is Status.REFUSED
             assert child.intent.parent_id == weak.intent.interaction_id

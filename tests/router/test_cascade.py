@@ -20,8 +20,8 @@ from registry.settings import (
     UpstreamSettings,
     VerifySettings,
 )
+from router.assessment import MAX_WHY
 from router.exchange import CollectingWire
-from router.judging import MAX_WHY
 from router.upstream import UnreachableError
 from router.verifying.commands import open_runner
 from router.verifying.sandbox import IsolationError
@@ -364,7 +364,7 @@ def test_customer_data_in_a_wrong_answer_stays_here_and_the_answer_is_marked(tmp
             made.private.script = [called('{"n":"two"}'), FakeReply(pieces=[answered("none")])]
             wire = await made.ask(task("Summarize customer_12.", tools=TOOLS))
 
-            assert arguments_of(message_of(wire)) == ["none"]
+            assert arguments_of(message_of(wire)) == ['{"n":"two"}']
             assert "add" in wire.headers["x-modelbreeder-weak"]
             assert made.cloud.requests == []
 

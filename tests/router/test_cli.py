@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_a_streaming_request_in_a_file_is_answered_whole(call: Callable[..., Res
     ("arguments", "behaviour", "code"),
     [
         (("--lane", "local"), "ok", 69),
-        (("--lane", "moon"), "ok", 1),
+        (("--lane", "moon"), "ok", 2),
         ((), "500", 69),
     ],
 )
@@ -151,10 +152,54 @@ def test_feedback_is_recorded(call: Callable[..., Result], tmp_path: Path) -> No
 
     assert code == 0
     assert shown["feedback"]["verdict"] == "corrected"
-    assert shown["feedback"]["corrected"] == "write to PIIEMAIL1"
+    assert shown["feedback"]["corrected"] == "write to PIIEMAIL1@masked.invalid"
     assert call("feedback", name)[0] == 2
     assert call("feedback", name, "--accept", "--reject")[0] == 2
     assert call("feedback", "nope", "--accept")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("explain", "hello", "--lane", "nonsense"), "--lane is 'nonsense'; it must be one of local_fast"),
+        (("explain", "hello", "--workflow", "no name"), "--workflow is 'no name'; it must be letters"),
+        (("explain", "hello", "--surface", "nonsense"), "--surface is 'nonsense'; it must be one of openai.chat"),
+        (("run", "-", "--lane", "nonsense"), "--lane is 'nonsense'"),
+        (("run", "-", "--workflow", "no name"), "--workflow is 'no name'"),
+        (("redact", "-", "--json", "--jsonl"), "one of --json and --jsonl"),
+        (("feedback", "", "--accept"), "the ID is empty"),
+        (("feedback", "x", "--accept", "--score", "2"), "--score"),
+        (("token", "add", "no name"), "'no name'"),
+        (("serve", "--dry-run"), "--install"),
+        (("ledger", "ls", "--limit", "0"), "--limit"),
+        (("policy", "replay"), "NEW.toml"),
+        (("nonsense",), "nonsense"),
+        (("ledger", "nonsense"), "nonsense"),
+    ],
+)
+def test_a_command_line_that_cannot_be_used_names_what_is_wrong_and_exits_with_2(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"hello")))
+    code, _, err = call(*arguments)
+
+    assert code == 2
+    assert told in err
+
+
+def test_an_interaction_is_shown_by_how_its_id_begins(call: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "task.txt").write_text("say hello", encoding="utf-8")
+    names = [json.loads(call("run", str(tmp_path / "task.txt"), "--json")[1])["interaction"] for _ in range(2)]
+    common = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(*names, strict=True)))
+    shown = json.loads(call("ledger", "show", names[0][: len(common) + 1], "--json")[1])
+    code, _, err = call("ledger", "show", common)
+
+    assert shown["intent"]["interaction_id"] == names[0]
+    assert code == 2
+    assert f"{common!r} begins several ids, as {names[1]}, {names[0]}" in err
+    assert call("ledger", "show", names[1])[0] == 0
+    assert call("ledger", "show", f"{names[1]}0")[0] == 3
+    assert call("ledger", "show", "%")[0] == 3
 
 
 def test_redact_shows_what_would_leave(call: Callable[..., Result], tmp_path: Path) -> None:
@@ -162,7 +207,7 @@ def test_redact_shows_what_would_leave(call: Callable[..., Result], tmp_path: Pa
     code, out, _ = call("redact", str(tmp_path / "text.txt"))
     told = json.loads(call("redact", str(tmp_path / "text.txt"), "--json")[1])
 
-    assert (code, out) == (0, "mail PIIEMAIL1\n")
+    assert (code, out) == (0, "mail PIIEMAIL1@masked.invalid\n")
     assert told["spans"][0]["type"] == "PIIEMAIL"
     assert (told["spans"][0]["start"], told["spans"][0]["end"]) == (5, 20)
     assert SECRET not in json.dumps(told)
@@ -175,7 +220,7 @@ def test_redact_maps_json_lines(call: Callable[..., Result], monkeypatch: pytest
 
     assert code == 0
     assert [json.loads(line) for line in out.splitlines()] == [
-        {"text": "mail PIIEMAIL1", "spans": [[5, 20, "PIIEMAIL"]]},
+        {"text": "mail PIIEMAIL1@masked.invalid", "spans": [[5, 20, "PIIEMAIL"]]},
         {"text": "nothing", "spans": []},
     ]
 

@@ -181,9 +181,9 @@ def test_feedback_over_http(home: Path, router: Daemon) -> None:
     one = recorded(home, name)
 
     assert status == 200
-    assert json.loads(body)["corrected"] == "to PIIEMAIL1"
+    assert json.loads(body)["corrected"] == "to PIIEMAIL1@masked.invalid"
     assert one.feedback is not None
-    assert one.feedback.corrected == "to PIIEMAIL1"
+    assert one.feedback.corrected == "to PIIEMAIL1@masked.invalid"
     assert post(f"{router.url}/v1/feedback", {**verdict, "interaction": "nope"})[0] == 404
     assert post(f"{router.url}/v1/feedback", {"interaction": name})[0] == 400
 

@@ -62,7 +62,8 @@ def test_what_goes_to_a_cloud_is_told_with_upstream_dialect_and_what_is_masked(t
         "fallbacks": ["mine/llama"],
     }
     assert found["redactions"] == {"PIIEMAIL": 2}
-    assert found["request_sent"]["messages"][0]["content"] == "mail PIIEMAIL1 and PIIEMAIL2"
+    masked = "mail PIIEMAIL1@masked.invalid and PIIEMAIL2@masked.invalid"
+    assert found["request_sent"]["messages"][0]["content"] == masked
     assert found["request_sent"]["model"] == "gpt-5.4"
     assert found["verification"] == []
     assert "bob" not in json.dumps(found)

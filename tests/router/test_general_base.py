@@ -97,7 +97,8 @@ def test_the_ledger_holds_the_bases_answer_masked(tmp_path: Path) -> None:
             assert one.outcome is not None
 
             assert streamed_text(wire) == f"mail {SECRET}, not eve@example.org"
-            assert one.outcome.response["choices"][0]["message"]["content"] == "mail PIIEMAIL1, not PIIEMAIL2"
+            said = one.outcome.response["choices"][0]["message"]["content"]
+            assert said == "mail PIIEMAIL1@masked.invalid, not PIIEMAIL2@masked.invalid"
             assert SECRET not in str(one)
 
     run(scene())

@@ -164,7 +164,7 @@ def test_where_policy_allows_it_the_picture_leaves_and_text_is_masked(tmp_path: 
             content = made.cloud.requests[0]["messages"][0]["content"]
 
             assert content[1] == {"type": "image_url", "image_url": {"url": URL}}
-            assert content[0]["text"] == "who is PIIEMAIL1?"
+            assert content[0]["text"] == "who is PIIEMAIL1@masked.invalid?"
             assert one.intent.envelope.multimodal
             assert PICTURE not in str(one)
             assert "data:image/png;base64,opaque-1" in json.dumps(one.intent.request_sent)

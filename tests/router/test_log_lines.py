@@ -99,6 +99,22 @@ def test_of_other_loggers_only_name_and_place_are_told() -> None:
     assert [line["event"].split(":")[0] for line in lines] == ["asyncio at test_log_lines.py"]
 
 
+def test_a_request_that_is_cut_off_is_told_by_its_own_line_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As the daemon has it: a server of uvicorn's own making in this process would have changed it.
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
+    server = logging.getLogger("uvicorn.error")
+    with log() as lines:
+        server.error("Exception in ASGI application\n", exc_info=asyncio.CancelledError())
+        server.error("ASGI callable returned without completing response.")
+        server.error("Exception in ASGI application\n", exc_info=DataError(SECRET))
+        server.error("Cancel %s running task(s), timeout graceful shutdown exceeded", 3)
+
+    assert [line.get("error") or line["event"] for line in lines] == [
+        "DataError",
+        "the time to drain is over: 3 requests cut off",
+    ]
+
+
 def test_a_task_that_nobody_awaited_is_told_by_its_type() -> None:
     async def scene() -> None:
         async def bug() -> None:

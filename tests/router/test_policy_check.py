@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from registry.entities import Lane
 from registry.settings import PolicyRule, PolicySettings
 from router.conditions import compile_rule
-from router.policy_check import problems, steps
+from router.policy_check import Problem, problems, steps
 from tests.router.making import envelope
 
 
@@ -98,6 +98,11 @@ def test_a_local_only_class_of_the_policy_itself_counts_and_one_that_it_drops_do
 
     assert told(policy(rule, local_only_classes=("payroll",))) == []
     assert len(told(policy({"data_class": "payroll"}, local_only_classes=("payroll",)))) == 1
+
+
+def test_a_problem_is_one_line_that_names_the_rule_or_the_check() -> None:
+    assert Problem("a\nb", "it is wrong").line == "rule 'a\\nb': it is wrong"
+    assert Problem(None, "it is wrong", "v").line == "policy.verify 'v': it is wrong"
 
 
 def test_an_empty_condition_and_names_that_tell_nothing_are_found() -> None:

@@ -77,6 +77,11 @@ def test_a_rule_that_never_decides_is_named_and_the_exit_code_is_that_of_a_wrong
         ("nonsense = 1", "", "nonsense"),
         ("", RULE.format("a", "> many"), "'many'"),
         ("customer_data_types = ['NOBODY']", "", "no redaction rule finds 'NOBODY'"),
+        (
+            "",
+            "[[policy.verify]]\nname='v'\ncommand=['no-such-program']",
+            "'v': its program 'no-such-program' is not in",
+        ),
     ],
 )
 def test_what_the_daemon_would_not_load_is_one_line(
@@ -89,8 +94,19 @@ def test_what_the_daemon_would_not_load_is_one_line(
     assert code == 2
     assert err.count("\n") == 1
     assert told in err
+    assert str(home / "modelbreeder.toml") in err
     assert told in found["problems"][0]["what"]
     assert found["ok"] is False
+
+
+def test_a_file_that_a_check_may_not_read_is_named(call: Callable[..., Result], home: Path, upstream: Upstream) -> None:
+    command = f"command = ['cat', '{home / 'modelbreeder.toml'}']"
+    write_config(home, upstream.url, more=f"[[policy.verify]]\nname = 'v'\n{command}\n")
+    code, out, _ = call("policy", "check")
+    named = f"wrong: policy.verify 'v': its argument '{home / 'modelbreeder.toml'}'"
+
+    assert code == 2
+    assert f"{named} is a file that it may not read; add the file or its folder to readable" in out
 
 
 @pytest.mark.parametrize("command", ["check", "replay"])

@@ -169,6 +169,7 @@ def test_fallbacks_are_those_of_the_policy_with_which_a_request_began(tmp_path: 
         ('[redaction.rules]\nTICKET = "("\n', "TICKET"),
         ('[[policy.rules]]\nname = "r"\nlane = "no_op"\nwhen = { changed_fles = 1 }\n', "changed_fles"),
         ('[[policy.verify]]\nname = "v"\npattern = "("\n', "("),
+        ('[[policy.verify]]\nname = "v"\ncommand = ["no-such-program"]\n', "'v': its program 'no-such-program'"),
     ],
 )
 def test_a_file_that_cannot_be_used_leaves_the_policy_as_it_is(
@@ -182,6 +183,7 @@ def test_a_file_that_cannot_be_used_leaves_the_policy_as_it_is(
 
             assert made.deps.router.rulebook is before
             assert said in reloader.state.problem
+            assert reloader.state.problem.startswith(str(tmp_path / "modelbreeder.toml"))
             assert (reloader.reloads, reloader.failures) == (0, 1)
             write("offline = true\n")
             await reloader.reload()
@@ -192,6 +194,27 @@ def test_a_file_that_cannot_be_used_leaves_the_policy_as_it_is(
         run(scene())
     (line,) = caplog.messages
     assert "stays in force" in line and said in line and "\n" not in line.strip()
+
+
+def test_a_policy_that_does_not_do_what_it_says_is_in_force_and_each_problem_is_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rule = '[[policy.rules]]\nname = "{}"\nlane = "no_op"\nwhen = {}\n'
+
+    async def scene() -> None:
+        async with reloadable(tmp_path) as (made, reloader, write):
+            write(rule.format("a", "{}") + rule.format("b", '{ data_class = "patient" }'))
+            await reloader.reload()
+            assert [rule.name for rule in made.deps.router.rulebook.policy.rules] == ["a", "b"]
+            write("")
+            await reloader.reload()
+
+    with caplog.at_level(logging.WARNING, "modelbreeder.router"):
+        run(scene())
+    told = [line.partition(" is in force, but ")[2] for line in caplog.messages]
+    assert told[0] == "rule 'a': it has no condition, so all tasks take no_op and no later rule is tried"
+    assert told[1].startswith("rule 'b': it can never decide: ")
+    assert len(told) == 2
 
 
 def test_a_file_that_is_gone_takes_no_policy_along(tmp_path: Path) -> None:

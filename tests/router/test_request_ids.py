@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.types import Message
 
+from registry.tokens import Tokens
 from router.admission import InFlight
 from router.app import make_app
-from tests.router.making import World, run, task, world
+from router.dialects.messages.dialect import Messages
+from router.http_wire import HttpWire
+from tests.router.making import NOON, World, run, task, world
 
 UNREADABLE = b"{"
 
@@ -35,6 +40,35 @@ def test_an_answered_turn_has_the_name_of_its_interaction_for_both_vendors_clien
             assert answer.headers["x-request-id"] == answer.headers["request-id"] == interaction
 
     run(scene())
+
+
+@pytest.mark.parametrize("barred", ["a foreign page", "no token"])
+def test_who_may_not_ask_hears_the_name_of_the_request_too(barred: str, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with served(tmp_path) as (made, client):
+            if barred == "no token":
+                Tokens(made.deps.database).add("somebody", NOON)
+            headers = {"x-request-id": "mine-7"} | ({"origin": "https://evil.test"} if barred != "no token" else {})
+            answer = await client.post("/v1/messages", json=task(), headers=headers)
+
+            assert answer.status_code == (401 if barred == "no token" else 403)
+            assert answer.json()["request_id"] == "mine-7"
+
+    run(scene())
+
+
+def test_who_is_told_that_the_daemon_stops_hears_the_name_of_the_request(tmp_path: Path) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def scene() -> None:
+        await HttpWire(send, Messages(), request_id="mine-7").stop()
+
+    run(scene())
+
+    assert json.loads(sent[1]["body"])["request_id"] == "mine-7"
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/nothing", "/v1/models/nothing"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from registry.errors import ConfigError
 from registry.settings import DaemonSettings
 from router.deps import proxy_for
 from router.serve import bind
-from tests.router.daemon import ROOT, ask, daemon, environment, post, run_command, write_config
+from tests.router.daemon import ROOT, ask, daemon, environment, get, post, run_command, write_config
 
 HEAVY = ("torch", "transformers", "sklearn", "mlflow", "breeder", "peft", "datasets", "llama_cpp")
 _PROBE = """
@@ -81,6 +82,8 @@ def test_only_loopback_is_listened_on(host: str) -> None:
         ("[polcy]\ncloud = 'x'\n", "polcy"),
         ("[[policy.rules]]\nname='r'\nlane='no_op'\nwhen={changed_fles='> 8'}\n", "changed_fles"),
         ("[redaction.rules]\nCUSTOMER = '('\n", "CUSTOMER"),
+        ("[policy]\nhold = 'all'\n", "policy.hold must be 'none' or 'answer' or a whole number; it is 'all'"),
+        ("[[policy.verify]]\nname='v'\ncommand=['no-such-program']\n", "'v': its program 'no-such-program'"),
         ("[daemon\n", "TOML"),
     ],
 )
@@ -91,6 +94,19 @@ def test_a_setting_that_cannot_be_used_is_one_line_and_exit_code_2(tmp_path: Pat
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert said in ended.stderr
+    assert str(tmp_path / "modelbreeder.toml") in ended.stderr or "loopback" in said
+
+
+def test_a_rule_that_never_decides_is_said_at_the_start_and_served_with(tmp_path: Path) -> None:
+    rule = "[[policy.rules]]\nname = '{}'\nlane = 'cloud_escalation'\nwhen = {{ changed_files = '{}' }}\n"
+    write_config(tmp_path, "http://127.0.0.1:9/v1", more=rule.format("a", "> 3") + rule.format("b", "> 4"))
+    with daemon(tmp_path) as router:
+        said = [line for line in router.lines if "is in force, but" in line]
+        doubts = json.loads(get(f"{router.url}/readyz")[2])["policy"]["doubts"]
+
+    why = "it can never decide: rule 'a' before it has the same or wider conditions"
+    assert doubts == [f"rule 'b': {why}"]
+    assert said == [f"{tmp_path / 'modelbreeder.toml'} is in force, but rule 'b': {why}"]
 
 
 def test_an_upstream_that_is_the_daemon_itself_is_refused(tmp_path: Path) -> None:

@@ -227,7 +227,8 @@ def test_a_json_object_that_was_asked_for_is_looked_for(tmp_path: Path) -> None:
 def test_values_that_were_masked_are_put_back(tmp_path: Path) -> None:
     async def scene() -> None:
         async with world(tmp_path, settings()) as made:
-            promote(made, SpecialistKind.TABLE, write_table(made.home.data / "t", {"to PIIEMAIL1": "ask PIIEMAIL1"}))
+            table = write_table(made.home.data / "t", {"to PIIEMAIL1@masked.invalid": "ask PIIEMAIL1"})
+            promote(made, SpecialistKind.TABLE, table)
 
             assert content(await made.ask(named("to bob@example.org"))) == "ask bob@example.org"
 

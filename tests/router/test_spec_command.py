@@ -52,6 +52,16 @@ def servers(tmp_path: Path) -> Iterator[tuple[Upstream, Upstream]]:
         yield vendor, mine
 
 
+def test_a_data_class_that_there_is_not_is_named_and_nobody_is_asked(
+    tmp_path: Path, servers: tuple[Upstream, Upstream]
+) -> None:
+    ended = spec(tmp_path, "--data-class", "nonsense")
+
+    assert ended.returncode == 2
+    assert "--data-class is 'nonsense'; it must be one of biometric, client" in ended.stderr
+    assert [len(server.requests) for server in servers] == [0, 0]
+
+
 def spec(home: Path, *more: str) -> Any:
     return run_command(home, "spec", str(home / "draft.md"), *more)
 

@@ -232,7 +232,7 @@ def test_embeddings_pass_as_bytes_and_are_masked_on_their_way_out(tmp_path: Path
             refused = await client.post("/v1/embeddings", json={"model": "claude-9", "input": "x"})
 
             assert json.loads(answer.content)["data"] == json.loads(raw)["data"]
-            assert made.cloud.requests[0]["input"] == ["mail PIIEMAIL1"]
+            assert made.cloud.requests[0]["input"] == ["mail PIIEMAIL1@masked.invalid"]
             assert made.interactions()[0].outcome is not None
             assert refused.status_code == 400
             assert "has no embeddings" in refused.json()["error"]["message"]

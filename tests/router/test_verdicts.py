@@ -50,7 +50,8 @@ def test_a_correction_is_masked_with_the_placeholders_of_its_request(tmp_path: P
 
             assert one.feedback is not None
             assert one.feedback.verdict is FeedbackVerdict.CORRECTED
-            assert (one.feedback.corrected, one.feedback.comment) == ("to PIIEMAIL2", "not PIIEMAIL1")
+            corrected, comment = one.feedback.corrected, one.feedback.comment
+            assert (corrected, comment) == ("to PIIEMAIL2@masked.invalid", "not PIIEMAIL1@masked.invalid")
             assert one.feedback.score == 0.5
             assert [note.type for note in one.evidence] == [EvidenceType.REJECTED]
 
@@ -65,7 +66,7 @@ def test_a_correction_after_the_values_are_forgotten_is_masked_alone(tmp_path: P
             feedback = made.interactions()[0].feedback
 
             assert feedback is not None
-            assert feedback.corrected == "to PIIEMAIL1"
+            assert feedback.corrected == "to PIIEMAIL1@masked.invalid"
 
     run(scene())
 

@@ -2,7 +2,7 @@
 
 Chance is the better of two guessers that understand nothing: one that always gives the commonest answer, and one that
 repeats a line of the request drawn at random. Beating it means so many right answers out of 200 that such a guesser
-has them once in ten thousand times: 13 where it gets .016 right, 4 where it gets .001.
+has them once in a hundred thousand times, in two families of four: on a busy machine two minutes have fewer steps.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ rows = 24
 length = 64
 repeat_share = 0.1
 """
-FAMILIES = ("clock-form", "date-form")
+FAMILIES = ("clock-form", "date-form", "unit-form", "mask-text")
 TASKS = 200
 
 
@@ -104,6 +104,5 @@ def test_a_seedling_of_two_minutes_loads_in_the_engine_and_beats_chance_on_two_t
     base = export_base(out, tmp_path / "base.gguf")
 
     right = asyncio.run(count_right(base.path, tmp_path))
-    for family in FAMILIES:
-        told = f"{family}: chance {chance(family):.3f}; right of {TASKS}: {right}"
-        assert at_least_by_luck(right[family], TASKS, chance(family)) < 1e-4, told
+    beaten = [family for family in FAMILIES if at_least_by_luck(right[family], TASKS, chance(family)) < 1e-5]
+    assert len(beaten) >= 2, f"right of {TASKS}: {right}"

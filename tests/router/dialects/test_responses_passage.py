@@ -12,6 +12,7 @@ from router.assembly import ChunkAssembly
 from router.dialects.protocol import Passage, Request
 from router.dialects.responses.dialect import Responses
 from router.redaction.masking import Masker
+from router.redaction.placeholders import placeholder
 from router.redaction.redactor import default_redactor
 from tests.router.dialects.test_responses_decoding import CREATED, cuts, event, pieces_of
 from tests.router.dialects.test_responses_encoding import REQUEST, called, chunk, encoded, of, parsed
@@ -24,7 +25,7 @@ EMAIL = "bob@example.org"
 def masker() -> Masker:
     """Return a masker of two values, one of which JSON must escape."""
     made = default_redactor().redact({"text": f"write to {EMAIL}"}).masker
-    made._placeholders[SECRET], made._values["SECRET1"] = "SECRET1", SECRET
+    made._placeholders[SECRET], made._values["SECRET1"] = placeholder("SECRET", 1, SECRET), SECRET
     return made
 
 

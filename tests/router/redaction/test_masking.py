@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from registry.errors import RedactionError
 from router.redaction.detectors import default_detectors
 from router.redaction.masking import Masker
+from router.redaction.placeholders import placeholder
 from router.redaction.spans import Span
 from tests.router.redaction.planted import LINES, SECRETS, private_key
 
@@ -90,9 +91,10 @@ def test_masking_is_deterministic(text: str) -> None:
 def test_placeholders_are_typed_and_numbered_by_first_appearance() -> None:
     conversation = masker()
     masked = conversation.mask(
-        "a@example.org, customer_7, b@example.org, a@example.org, 4111111111111111, customer_7, AKIAIOSFODNN7EXAMPLE"
+        "a@example.org, customer_7, b@example.org, a@example.org, 4111111111111111, customer_7, AKIAQ3EGRT7LMX5WZN4D"
     )
-    assert masked == "PIIEMAIL1, CUSTOMER1, PIIEMAIL2, PIIEMAIL1, PIICARD1, CUSTOMER1, SECRET1"
+    first, second = "PIIEMAIL1@masked.invalid", "PIIEMAIL2@masked.invalid"
+    assert masked == f"{first}, CUSTOMER1, {second}, {first}, PIICARD1, CUSTOMER1, SECRET1"
     assert conversation.counts == {"CUSTOMER": 1, "PIICARD": 1, "PIIEMAIL": 2, "SECRET": 1}
 
 
@@ -104,7 +106,7 @@ def test_a_value_keeps_its_placeholder_over_the_conversation() -> None:
 
 def test_a_longer_history_begins_with_the_same_placeholders() -> None:
     """An upstream caches prompts by their prefix."""
-    history = ["mail a@example.org", "SECRET1 is my word", "mail b@example.org", "key AKIAIOSFODNN7EXAMPLE"]
+    history = ["mail a@example.org", "SECRET1 is my word", "mail b@example.org", "key AKIAQ3EGRT7LMX5WZN4D"]
     short, long = masker(), masker()
     assert [long.mask(text) for text in history][:3] == [short.mask(text) for text in history[:3]]
 
@@ -114,7 +116,7 @@ def test_a_clients_own_word_is_never_taken_for_a_placeholder() -> None:
     before = conversation.mask("PIIEMAIL1 is a word of mine")
     masked = conversation.mask("write to a@example.org")
     after = conversation.mask("piiemail2 is another")
-    assert (before, masked) == ("PIIEMAIL1 is a word of mine", "write to PIIEMAIL2")
+    assert (before, masked) == ("PIIEMAIL1 is a word of mine", "write to PIIEMAIL2@masked.invalid")
     assert conversation.restore("PIIEMAIL1 wrote to PIIEMAIL2") == "PIIEMAIL1 wrote to a@example.org"
     assert conversation.restore(after) == "piiemail2 is another"
     assert conversation.counts == {"PIIEMAIL": 1}
@@ -152,8 +154,8 @@ def test_masking_masked_text_again_changes_nothing() -> None:
 )
 def test_a_model_may_change_case_and_add_emphasis(answer: str) -> None:
     conversation = masker()
-    conversation.mask("AKIAIOSFODNN7EXAMPLE")
-    assert "AKIAIOSFODNN7EXAMPLE" in conversation.restore(answer)
+    conversation.mask("AKIAQ3EGRT7LMX5WZN4D")
+    assert "AKIAQ3EGRT7LMX5WZN4D" in conversation.restore(answer)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_a_model_may_change_case_and_add_emphasis(answer: str) -> None:
 )
 def test_only_exact_placeholders_are_restored(answer: str) -> None:
     conversation = masker()
-    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    conversation.mask("AKIAQ3EGRT7LMX5WZN4D")
     assert conversation.restore(answer) == answer
 
 
@@ -186,7 +188,7 @@ def test_twelve_values_are_not_confused_with_one() -> None:
 
 def test_repr_shows_no_value() -> None:
     conversation = masker()
-    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    conversation.mask("AKIAQ3EGRT7LMX5WZN4D")
     assert repr(conversation) == "Masker(counts={'SECRET': 1})"
     assert "AKIA" not in repr(conversation.restorer())
 
@@ -236,7 +238,7 @@ def test_a_secret_in_json_inside_json_is_masked_and_stays_json(secret: str, dept
         assert isinstance(masked, dict)
         masked = json.loads(masked["arguments"])
     (kind,) = conversation.counts
-    assert masked == {"note": f"é {kind}1 ü"}
+    assert masked == {"note": f"é {placeholder(kind, 1, secret).text} ü"}
 
 
 def test_a_key_block_in_tool_arguments_comes_back_as_valid_json() -> None:
@@ -264,7 +266,7 @@ def test_a_value_is_the_same_however_often_json_has_escaped_it() -> None:
     [
         ({"password": "correct-horse"}, {"password": "SECRET1"}),
         ({"headers": {"Authorization": "Bearer abcdef123456789"}}, {"headers": {"Authorization": "Bearer SECRET1"}}),
-        ({"to": {"a@example.org": 1}}, {"to": {"PIIEMAIL1": 1}}),
+        ({"to": {"a@example.org": 1}}, {"to": {"PIIEMAIL1@masked.invalid": 1}}),
         ({"stop": ["customer_1", "x"]}, {"stop": ["CUSTOMER1", "x"]}),
         (
             {"n": 4111111111111111, "t": True, "z": None, "f": 0.5},
@@ -276,7 +278,7 @@ def test_a_value_is_the_same_however_often_json_has_escaped_it() -> None:
             '{"x": [0.4111111111111111, -4111111111111111, 1e16, 12]}',
             '{"x": [0.4111111111111111, -4111111111111111, 1e16, 12]}',
         ),
-        ('{"customer_1": {"mail": "a\\u0040example.org"}}', '{"CUSTOMER1": {"mail": "PIIEMAIL1"}}'),
+        ('{"customer_1": {"mail": "a\\u0040example.org"}}', '{"CUSTOMER1": {"mail": "PIIEMAIL1@masked.invalid"}}'),
         ('{"broken": "customer_1', '{"broken": "CUSTOMER1'),
         ("[not json: customer_1]", "[not json: CUSTOMER1]"),
     ],
@@ -320,7 +322,7 @@ def test_any_cutting_of_tool_arguments_restores_valid_json(text: str, cuts: list
 
 def test_a_stream_holds_back_only_what_may_be_a_placeholder() -> None:
     conversation = masker()
-    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    conversation.mask("AKIAQ3EGRT7LMX5WZN4D")
     stream = conversation.restorer()
     fed = ["Hello S", "ilent S", "EC", "RET", "1", "2 xS", "ECRET1 x", "SECRET1 ", "secret1", ", ok"]
     assert [stream.feed(piece) for piece in fed] == [
@@ -333,26 +335,26 @@ def test_a_stream_holds_back_only_what_may_be_a_placeholder() -> None:
         "ECRET1 x",
         "SECRET1 ",
         "",
-        "AKIAIOSFODNN7EXAMPLE, ok",
+        "AKIAQ3EGRT7LMX5WZN4D, ok",
     ]
     assert stream.flush() == ""
 
 
 def test_an_escape_may_be_cut_anywhere() -> None:
     conversation = masker()
-    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    conversation.mask("AKIAQ3EGRT7LMX5WZN4D")
     answer = r"\u00e9SECRET1\nSECRET1\\SECRET1"
     for size in range(1, 8):
         stream = conversation.restorer(json_text=True)
         pieces = [stream.feed(answer[at : at + size]) for at in range(0, len(answer), size)]
-        assert "".join(pieces) + stream.flush() == answer.replace("SECRET1", "AKIAIOSFODNN7EXAMPLE")
+        assert "".join(pieces) + stream.flush() == answer.replace("SECRET1", "AKIAQ3EGRT7LMX5WZN4D")
 
 
 def test_a_placeholder_at_the_end_of_a_stream_is_restored_by_flush() -> None:
     conversation = masker()
-    conversation.mask("AKIAIOSFODNN7EXAMPLE")
+    conversation.mask("AKIAQ3EGRT7LMX5WZN4D")
     stream = conversation.restorer()
-    assert (stream.feed("it is SECRET1"), stream.flush(), stream.flush()) == ("it is ", "AKIAIOSFODNN7EXAMPLE", "")
+    assert (stream.feed("it is SECRET1"), stream.flush(), stream.flush()) == ("it is ", "AKIAQ3EGRT7LMX5WZN4D", "")
 
 
 def test_a_stream_without_masked_values_holds_nothing_back() -> None:
@@ -365,5 +367,5 @@ def test_a_report_about_a_masked_text_keeps_its_placeholders_and_loses_new_findi
     masker.mask("mail bob@example.org")
 
     assert masker.mask_report("PIIEMAIL1 is not eve@example.org, but bob@example.org") == (
-        "PIIEMAIL1 is not PIIEMAIL2, but PIIEMAIL1"
+        "PIIEMAIL1 is not PIIEMAIL2@masked.invalid, but PIIEMAIL1@masked.invalid"
     )

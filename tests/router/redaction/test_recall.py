@@ -15,10 +15,15 @@ from typing import Any
 import pytest
 
 from router.redaction.detectors import default_detectors, find_spans
+from tests.bench.redaction_recall import left_out
 
 DETECTORS = default_detectors()
-# What the first detectors promise of the personal data corpus.
-LABELS = {"presidio_research_pii": {"CREDIT_CARD", "EMAIL_ADDRESS"}}
+# The labels with a checkable shape; names, places and dates need a model.
+LABELS = {
+    "presidio_research_pii": {
+        "CREDIT_CARD", "EMAIL_ADDRESS", "IBAN_CODE", "US_SSN", "IP_ADDRESS", "DOMAIN_NAME", "PHONE_NUMBER",
+    },
+}  # fmt: skip
 
 
 def rows(corpus: str) -> list[dict[str, Any]]:
@@ -39,25 +44,20 @@ def covered(text: str, start: int, end: int) -> bool:
     return found >= 0.9 * (end - start)
 
 
-def touched(text: str, start: int, end: int) -> bool:
-    """Tell whether there is a finding in a label that spans more than the secret: a whole URL, name and value."""
-    return any(span.start < end and start < span.end for span in find_spans(text, DETECTORS))
-
-
 @pytest.mark.parametrize(
-    ("corpus", "found", "floor"),
+    ("corpus", "floor"),
     [
-        ("gitleaks_rule_cases", covered, 0.95),
-        ("secretlint_snapshots", touched, 0.92),
-        ("presidio_research_pii", covered, 0.99),
+        ("gitleaks_rule_cases", 0.97),
+        ("secretlint_snapshots", 0.90),
+        ("presidio_research_pii", 0.97),
     ],
 )
 def test_recall_stays_above_what_was_reached(
-    corpus: str, found: Callable[[str, int, int], bool], floor: float, record_property: Callable[[str, object], None]
+    corpus: str, floor: float, record_property: Callable[[str, object], None]
 ) -> None:
     wanted = LABELS.get(corpus)
     hits = [
-        found(row["text"], start, end)
+        covered(row["text"], start, end)
         for row in rows(corpus)
         for start, end, label in row["spans"]
         if wanted is None or label in wanted
@@ -71,8 +71,8 @@ def test_recall_stays_above_what_was_reached(
     ("corpus", "ceiling"),
     [
         ("benign_dev_lines", 0.010),
-        ("gitleaks_rule_cases", 0.26),
-        ("secretlint_snapshots", 0.38),
+        ("gitleaks_rule_cases", 0.10),
+        ("secretlint_snapshots", 0.32),
         ("presidio_research_pii", 0.0),
     ],
 )
@@ -83,3 +83,12 @@ def test_benign_lines_are_flagged_no_more_often_than_measured(
     share = sum(flagged) / len(flagged)
     record_property("flagged", f"{corpus}: {share:.3f} of {len(flagged)} benign lines")
     assert share <= ceiling
+
+
+def test_most_secrets_are_found_without_the_rule_of_their_vendor(
+    record_property: Callable[[str, object], None],
+) -> None:
+    rows("gitleaks_rule_cases")
+    total = left_out(Path(os.environ["MODELBREEDER_DATA"], "redaction"))
+    record_property("recall", f"a vendor's rule left out: {total.recall:.3f} of {total.spans}")
+    assert total.recall >= 0.85

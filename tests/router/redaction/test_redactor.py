@@ -12,7 +12,7 @@ from registry.errors import RedactionError
 from router.redaction.detectors import default_detectors
 from router.redaction.opaque import put_back
 from router.redaction.redactor import RuleRedactor, default_redactor, spans_of
-from router.redaction.spans import Span
+from router.redaction.spans import CleanTexts, Span, find_spans
 
 KEY = "sk-proj-" + "aB3dE6gH9" * 5
 BODY = {
@@ -144,15 +144,37 @@ class Counting:
         return [Span(text.index("rosebud"), text.index("rosebud") + 7, "SECRET", "word")] if "rosebud" in text else []
 
 
-def test_a_short_text_without_findings_is_looked_at_once_and_one_with_a_finding_always() -> None:
+def test_a_text_is_looked_at_once_but_a_short_one_with_a_finding_always() -> None:
     detector = Counting()
     redactor = RuleRedactor((detector,))
-    body = {"messages": [{"role": "user", "content": "it was rosebud"}, {"role": "user", "content": "x" * 300}]}
+    history = "and then " * 40 + "rosebud"
+    body = {"messages": [{"role": "user", "content": "it was rosebud"}, {"role": "user", "content": history}]}
 
-    assert redactor.redact(body).body == redactor.redact(body).body
+    first = redactor.redact(body).body
+    assert redactor.redact(body).body == first
+    assert "rosebud" not in json.dumps(first)
     assert detector.seen.count("user") == 1
+    assert detector.seen.count(history) == 1
     assert detector.seen.count("it was rosebud") == 2
-    assert detector.seen.count("x" * 300) == 2
+
+
+def test_no_secret_of_a_long_text_stays_in_the_memory_of_findings() -> None:
+    clean = CleanTexts(b"key")
+    detector = Counting()
+    find_spans("x" * 300 + "rosebud", (detector,), clean)
+
+    assert "rosebud" not in repr(vars(clean))
+    assert find_spans("x" * 300 + "rosebud", (detector,), clean) == [Span(300, 307, "SECRET", "word")]
+    assert len(detector.seen) == 1
+
+
+def test_the_memory_of_findings_is_bounded() -> None:
+    clean = CleanTexts(b"key")
+    for number in range(9000):
+        clean.remember(f"{number:300d}", [])
+        clean.remember(str(number), [])
+
+    assert sum(len(kept) for kept in vars(clean).values() if not isinstance(kept, bytes)) <= 2 * 4096
 
 
 def test_a_text_that_only_its_name_gives_away_is_masked_also_where_it_was_clean_before_and_not_remembered() -> None:

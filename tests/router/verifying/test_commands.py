@@ -6,6 +6,7 @@ Real processes, in every sandbox that works on this machine; where none does, th
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import textwrap
 from collections.abc import Callable
@@ -168,6 +169,37 @@ def test_the_verifier_says_how_a_command_judged(sandbox: Sandbox, argv: tuple[st
 
     judged = asyncio.run(verifier.verify(Reply("hay, a needle, hay"), {}))
     assert judged == Finding(ok=why == "", name="compiles", why=why)
+
+
+def test_a_command_that_cannot_be_run_is_logged_once_for_each_reason_and_no_answer_is(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def judged(*answers: str) -> None:
+        asked = CommandVerifier(CommandRunner(sandbox), Command("c", ("sh", "-c", "cat; exit $(cat answer)")))
+        for answer in answers:
+            await asked.verify(Reply(answer), {})
+
+    with caplog.at_level(logging.WARNING, "modelbreeder.router"):
+        asyncio.run(judged("0", "1", "127", "126", "127", "127"))
+
+    assert [line.partition(": it ended")[0] for line in caplog.messages] == [
+        "policy.verify 'c': sh cannot check answers, which are taken for weak"
+    ] * 2
+    assert [line.count("127") for line in caplog.messages] == [1, 0]
+
+
+def test_a_sandbox_that_is_gone_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    verifier = CommandVerifier(CommandRunner(Broken("/no/such/sandbox")), Command("c", ("true",)))
+
+    async def twice() -> list[Finding]:
+        return [await verifier.verify(Reply("x"), {}) for _ in range(2)]
+
+    with caplog.at_level(logging.WARNING, "modelbreeder.router"):
+        found = asyncio.run(twice())
+
+    assert [finding.ok for finding in found] == [False, False]
+    assert len(caplog.messages) == 1
+    assert "/no/such/sandbox cannot be started" in caplog.messages[0]
 
 
 class Broken:

@@ -20,7 +20,7 @@ from router.verifying.contract import (
     contract_verifiers,
     request_tools,
 )
-from router.verifying.finding import Finding, Reply, ToolCall, findings_json, reply_of, verify_all
+from router.verifying.finding import Finding, Reply, ToolCall, findings_json, replies_of, verify_all
 from router.verifying.schemas import SchemaShelf
 
 DAY: Json = {"type": "object", "properties": {"day": {"type": "string"}}, "required": ["day"]}
@@ -95,7 +95,7 @@ def test_a_schema_that_cannot_be_used_is_never_taken_for_satisfied() -> None:
     assert found == Finding(
         ok=False,
         name="response_format",
-        why="the answer is not as asked for: the schema refers to 'https://example.com/schema'; "
+        why="no answer can be checked: the schema refers to 'https://example.com/schema'; "
         "only its own parts (#…) are looked up",
     )
 
@@ -169,7 +169,8 @@ def test_a_tool_whose_schema_is_null_takes_any_arguments() -> None:
 
 def test_functions_of_the_old_form_are_tools_as_well() -> None:
     request: JsonObject = {"functions": [{"name": "book", "parameters": BOOK}], "function_call": {"name": "book"}}
-    said = reply_of({"choices": [{"message": {"content": None, "function_call": {"name": "book", "arguments": "{}"}}}]})
+    message: Json = {"content": None, "function_call": {"name": "book", "arguments": "{}"}}
+    (said,) = replies_of({"choices": [{"message": message}]})
 
     assert request_tools(request) == {"book": BOOK}
     assert said == Reply("", (ToolCall("book", "{}"),))
@@ -184,12 +185,13 @@ def test_texts_of_a_completion_are_read_as_they_are(text: str, arguments: str) -
     ]
     response: Json = {"choices": [{"message": {"content": text, "tool_calls": calls}}, {"message": {}}]}
 
-    assert reply_of(response) == Reply(text, (ToolCall("f", arguments), ToolCall("c", arguments, custom=True)))
+    said = Reply(text, (ToolCall("f", arguments), ToolCall("c", arguments, custom=True)))
+    assert replies_of(response) == [said, Reply("")]
 
 
 @pytest.mark.parametrize("response", [None, {}, {"choices": []}, {"choices": [{"message": None}]}, {"choices": "x"}])
 def test_a_completion_without_an_answer_is_an_empty_reply(response: Json) -> None:
-    assert reply_of(response) == Reply("")
+    assert replies_of(response) == [Reply("")]
 
 
 @settings(max_examples=60)
