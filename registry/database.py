@@ -107,10 +107,10 @@ class Database:
                 cursor.close()
                 # PostgreSQL's driver has begun a transaction for it.
                 connection.rollback()
-            except BaseException:
-                connection.close()
-                raise
-            self._asking = connection
+                self._asking = connection
+            finally:
+                if self._asking is None:
+                    connection.close()
         return int(row[0]) if row else 0
 
     def scrub(self) -> None:

@@ -324,6 +324,8 @@ def test_a_log_that_cannot_be_reserved_stops_nobody(tmp_path, database):
     Ledger(impatient, "two", new_id).reserve()
     other.execute("ROLLBACK")
     Ledger(impatient, "two", new_id).append(intent("after"))
+
+    assert Ledger(impatient, "two", new_id).count() == 1
     impatient.close()
     other.close()
 
