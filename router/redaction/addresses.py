@@ -58,7 +58,7 @@ _TECHNICAL_ENDS: Final = frozenset(
 _V4: Final = re.compile(r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w-]|\.[0-9])", re.ASCII)
 _V6: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:.])", re.ASCII)
 _VERSION: Final = re.compile(
-    r"(?:version|ver\.?|release|build|[=~<>^]=?|\bv)[\"'`]?\s{0,2}[:=]?\s{0,2}[\"'`]?$", re.IGNORECASE
+    r"(?:version|\b(?:ver\.?|release|build|v)|[=~<>]=|[~^])[\"'`]?\s{0,2}[:=]?\s{0,2}[\"'`]?$", re.IGNORECASE
 )
 _RESOLVERS: Final = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"})
 

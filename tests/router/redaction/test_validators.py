@@ -82,7 +82,10 @@ def test_an_address_of_the_public_internet_is_found_and_no_other(
     "text",
     [
         "version 4.18.2.1",
+        "app_version: 4.18.2.1",
         "v1.2.3.4",
+        "driver ver. 4.18.2.1",
+        "pkg ~4.18.2.1",
         "pkg==10.20.30.40",
         "127.0.0.1:80",
         "8.8.8.8",
@@ -94,6 +97,11 @@ def test_an_address_of_the_public_internet_is_found_and_no_other(
 )
 def test_what_only_looks_like_an_address_is_left(text: str) -> None:
     assert found(IpAddresses(), text) == []
+
+
+@pytest.mark.parametrize("before", ["server ", "driver ", "HOST=", "host: ", "<td>", "a > ", "rev ", "from v6 to "])
+def test_an_address_is_found_behind_whatever_is_no_version(before: str) -> None:
+    assert found(IpAddresses(), f"{before}51.15.22.9") == ["51.15.22.9"]
 
 
 @pytest.mark.parametrize(
