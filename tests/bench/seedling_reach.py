@@ -36,6 +36,7 @@ from breeder.progress import Paced
 from breeder.recipe import Recipe, load_recipe
 from breeder.rungs.linear import fit_linear, why_no_labels
 from breeder.rungs.rung_file import ask_rung, write_rung
+from breeder.rungs.table import fit_table
 from breeder.seen_text import few_shot_examples, longest_answer
 from breeder.shipped import shipped
 from breeder.templates import constant_trim, known_fingerprints
@@ -50,7 +51,7 @@ Item: TypeAlias = Mapping[str, str]
 Correct: TypeAlias = Callable[[str, str, Item], bool]
 _WANTED = 0.95
 _CALIBRATION = 200
-_RUNGS = ("linear", "few-shot", "lora")
+_RUNGS = ("table", "linear", "few-shot", "lora")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ def main() -> None:
         return
     names = asked.names or sorted(path.name.split(".")[0] for path in Path(data, "workloads").glob("*.jsonl.gz"))
     say = sys.stdout.write
-    say("| workload | linear | few-shot | LoRA | LoRA serves at 95 % | right of these | minutes | peak |\n")
-    say("|---|---|---|---|---|---|---|---|\n")
+    say("| workload | table | linear | few-shot | LoRA | LoRA serves at 95 % | right of these | minutes | peak |\n")
+    say("|---|---|---|---|---|---|---|---|---|\n")
     options = [word for word in sys.argv[1:] if word not in asked.names]
     for name in names:
         command = [sys.executable, "-P", "-m", "tests.bench.seedling_reach", "--one", name, *options]
@@ -146,6 +147,11 @@ class _Trial:
     def rungs(self, wanted: Sequence[str]) -> Iterable[tuple[str, Reached]]:
         """Yield what each wanted rung that applies has reached."""
         rows, trim = self.dataset.rows["train"], self.dataset.trim
+        started = time.monotonic()
+        if "table" in wanted:
+            path = self.folder / "table.safetensors"
+            write_rung(path, *fit_table(rows, trim))
+            yield "table", self._reached(ask_rung(path, trim, self.tasks), started)
         started = time.monotonic()
         if "linear" in wanted and not why_no_labels([row.answer for row in rows]):
             fitted = fit_linear([(seen(row.prompt, trim), row.answer) for row in rows], self.recipe.seed)
