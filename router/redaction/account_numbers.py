@@ -17,7 +17,7 @@ _LENGTHS: Final = {
         "21": "CH CR HR LI LV", "22": "BG BH DE GB GE IE ME RS VA", "23": "AE GI IL IQ OM SO TL",
         "24": "AD CZ ES MD PK RO SA SE SK TN VG", "25": "LY PT ST", "26": "IS TR", "27": "BI DJ FR GR IT MC MR SM",
         "28": "AL AZ BY CY DO GT HN HU LB NI PL SV", "29": "BR EG PS QA UA", "30": "JO KW MU YE", "31": "MT SC",
-        "32": "LC", "33": "RU", "18 ": "FK",
+        "32": "LC", "33": "RU",
     }.items()
     for code in codes.split()
 }  # fmt: skip
