@@ -161,9 +161,8 @@ def _webhook(text: str, start: int) -> list[Span]:
     path = text[host.end() : end]
     if not any(surprise(piece[0]) > 0 for piece in _SEGMENT.finditer(path)):
         return []
-    begin = start - len("https://") if text[:start].endswith("https://") else start
-    begin = start - len("http://") if text[:start].endswith("http://") else begin
-    return [Span(begin, end, "SECRET", "webhook")]
+    scheme = next((one for one in ("https://", "http://") if text.endswith(one, 0, start)), "")
+    return [Span(start - len(scheme), end, "SECRET", "webhook")]
 
 
 def _end_of_url(text: str, start: int) -> int:
@@ -197,11 +196,9 @@ def _is_public(address: str) -> bool:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if found.is_private or found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified:
+    if not found.is_global or found.is_multicast or found.is_reserved:
         return False
-    if isinstance(found, ipaddress.IPv4Address):
-        return not found.is_reserved and address not in _RESOLVERS
-    return address.count(":") > 2
+    return address not in _RESOLVERS if found.version == 4 else address.count(":") > 2
 
 
 def _is_version(text: str, found: re.Match[str]) -> bool:
