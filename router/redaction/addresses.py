@@ -196,9 +196,12 @@ def _is_public(address: str) -> bool:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if not found.is_global or found.is_multicast or found.is_reserved:
+    # Not `is_global`: a carrier's shared block tells as much as a public one, and IPv6 is not all assigned yet.
+    if found.is_private or found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified:
         return False
-    return address not in _RESOLVERS if found.version == 4 else address.count(":") > 2
+    if isinstance(found, ipaddress.IPv4Address):
+        return not found.is_reserved and address not in _RESOLVERS
+    return address.count(":") > 2
 
 
 def _is_version(text: str, found: re.Match[str]) -> bool:
