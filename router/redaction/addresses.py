@@ -60,6 +60,7 @@ _V6: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(
 _VERSION: Final = re.compile(
     r"(?:version|\b(?:ver\.?|release|build|v)|[=~<>]=|[~^])[\"'`]?\s{0,2}[:=]?\s{0,2}[\"'`]?$", re.IGNORECASE
 )
+_ASSIGNED_V6: Final = ipaddress.IPv6Network("2000::/3")
 _RESOLVERS: Final = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"})
 
 
@@ -201,7 +202,8 @@ def _is_public(address: str) -> bool:
         return False
     if isinstance(found, ipaddress.IPv4Address):
         return not found.is_reserved and address not in _RESOLVERS
-    return address.count(":") > 2
+    # All that is assigned so far begins so (RFC 4291), and no scope of C++ does, as `a::b` is one.
+    return found in _ASSIGNED_V6 or address.count(":") > 2
 
 
 def _is_version(text: str, found: re.Match[str]) -> bool:

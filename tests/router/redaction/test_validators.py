@@ -67,6 +67,8 @@ def test_one_check_digit_in_ten_passes_luhn(body: str) -> None:
 
 
 @given(st.ip_addresses())
+@example(ipaddress.ip_address("2002::"))
+@example(ipaddress.ip_address("2a00::1"))
 def test_an_address_of_the_public_internet_is_found_and_no_other(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
