@@ -194,13 +194,13 @@ def test_r07_who_accepts_and_never_answers_is_left_at_the_first_token_timeout(st
 
 def test_r07_a_status_line_is_no_first_token_of_a_stream() -> None:
     async def scene() -> None:
-        step = after(0.3, streams(hangs, pieces=[]))
+        step = after(1.2, streams(hangs, pieces=[]))
         async with raw_upstream(step) as upstream:
             started = time.monotonic()
-            error = await failure(upstream.url, True, first_token_timeout_s=0.4, idle_timeout_s=5)
+            error = await failure(upstream.url, True, first_token_timeout_s=1.5, idle_timeout_s=30)
 
         assert "did not begin to answer" in str(error)
-        assert time.monotonic() - started < 0.65
+        assert time.monotonic() - started < 2.6
 
     run(scene())
 
