@@ -16,21 +16,26 @@ import orjson
 from pydantic import TypeAdapter
 
 from breeder.baseline import Labels, label_rows, paid_before
+from breeder.canaries import draw_canaries, keep
 from breeder.candidates import Bred, Breeding
+from breeder.checkpoints import sealing_key
 from breeder.dataset import Dataset, freeze, write_atomically
 from breeder.deps import Deps
 from breeder.enrolment import Enrolment, enrol_workflow, judged_at, promote_winner, standing_pass
 from breeder.labelling import LabelledTask
 from breeder.ladder import Ladder, TableTasks
 from breeder.measuring import Bench, finalist
-from breeder.mining import Mined, Row, mine
+from breeder.memorised import secrets_in
+from breeder.mining import Mined, Row, Terms, mine
 from breeder.recipe import Recipe
 from breeder.run_folder import RunFolder, exclusive, open_run
 from breeder.rung import Rung
 from breeder.rungs.table import TableTrial, table_trial, why_no_table
 from breeder.scorers import choose_scorer
+from breeder.screening import screened
 from registry.entities import Purpose
 from registry.errors import NotFoundError
+from registry.tokens import Tokens
 
 if TYPE_CHECKING:
     from breeder.generations import Footing
@@ -64,7 +69,7 @@ def mine_workflow(deps: Deps, workflow: str) -> Mined:
         NotFoundError: the ledger has never seen this workflow.
     """
     purposes = {Purpose.USER, deps.settings.ledger.purpose}
-    mined = mine(deps.ledger.interactions(workflow=workflow, purposes=purposes))
+    mined = mine(deps.ledger.interactions(workflow=workflow, purposes=purposes), terms_of(deps))
     if not mined.rows and not mined.dropped:
         raise NotFoundError(
             f"the ledger has no interaction of workflow {workflow!r}; `modelbreeder ledger ls` shows what it has"
@@ -72,11 +77,19 @@ def mine_workflow(deps: Deps, workflow: str) -> Mined:
     return mined
 
 
+def terms_of(deps: Deps) -> Terms:
+    """Return what holds in a home today: its local-only classes, and whom it trusts."""
+    clients = [one.client for one in Tokens(deps.database).all()]
+    return Terms(
+        frozenset(deps.settings.policy.local_only_classes), {client.name: client.trust_tier for client in clients}
+    )
+
+
 def freeze_workflow(deps: Deps, workflow: str, recipe: Recipe) -> Dataset:
     """Mine a workflow and freeze what it gives."""
     mined = mine_workflow(deps, workflow)
     scorer = choose_scorer([row.answer for row in mined.rows])
-    return freeze(workflow, mined, scorer, recipe.data, deps.home.datasets)
+    return freeze(workflow, screened(mined, recipe.data), scorer, recipe.data, deps.home.datasets)
 
 
 def breed(
@@ -109,6 +122,7 @@ def breed(
         write_atomically(run.path / "recipe.json", recipe.resolved())
         result = _climb(deps, run, recipe, generations, start, promote=promote)
         run.finish(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+        deps.catalog.bred(workflow)
         return result
 
 
@@ -153,9 +167,13 @@ def _ladder(deps: Deps, run: RunFolder, recipe: Recipe, generations: int, start:
         look=looks(),
         socket_dir=deps.socket_dir,
         local=deps.settings.local,
+        secrets=secrets_in(dataset.rows["train"]),
     )
+    canaries = tuple(draw_canaries(dataset.digest, recipe.data.canaries))
+    keep(canaries, run.path)
     judged = partial(judged_at, deps, dataset, run.path.name)
-    breeding = Breeding(dataset, bench, recipe, run.path, deps.tracker, deps.report, judged)
+    key = sealing_key(deps.home)
+    breeding = Breeding(dataset, bench, recipe, run.path, deps.tracker, deps.report, judged, canaries, key)
     table = trial if isinstance(trial, str) else _table_tasks(labels, trial)
     return Ladder(breeding, table, cache(lambda: _footing(deps, dataset, recipe)), generations, looks), labels.cost_usd
 

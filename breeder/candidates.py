@@ -6,13 +6,23 @@ Imports no training library: a breeding that a simple rung wins needs none.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from breeder.dataset import Dataset
 from breeder.grammars import grammar_name
-from breeder.measuring import HOPE, NOT_JUDGED, Bench, Candidate, Measured, finalist, judge_measured, measure
+from breeder.measuring import (
+    HOPE,
+    NOT_JUDGED,
+    Bench,
+    Candidate,
+    Measured,
+    finalist,
+    judge_measured,
+    measure,
+    refused,
+)
 from breeder.progress import Report
 from breeder.recipe import Recipe
 from breeder.tracking import TrackedRun, Tracker
@@ -20,6 +30,7 @@ from registry.entities import Verdict
 
 if TYPE_CHECKING:
     from breeder.bases import Base
+    from breeder.canaries import Canary
     from breeder.descendants import Descendant
 
 
@@ -61,17 +72,33 @@ class Breeding:
     tracker: Tracker
     report: Report
     judged_at: Callable[[Bred], int | None]
+    canaries: tuple[Canary, ...] = field(default=(), repr=False)
+    """What is planted in the training of each descendant, and must not come out of it."""
+    seal_key: str = field(default="", repr=False)
+    """With what the home seals its checkpoints: no others are gone on from."""
 
     def at_look(self, look: int) -> Breeding:
         """Return it as it stands when so many looks at this workflow's holdouts were taken."""
         return replace(self, bench=replace(self.bench, look=look))
 
-    def measure(self, candidate: Candidate, run: TrackedRun) -> Measured:
-        """Measure a candidate on the calibration slice, and record and report it."""
+    def measure(self, candidate: Candidate, run: TrackedRun, *, trained: bool = False) -> Measured:
+        """Measure a candidate on the calibration slice, and record and report it; one that gives away is refused."""
         self.report(f"{self.dataset.workflow}: measuring {candidate.name}")
         measured = measure(self.bench, candidate, self.report)
+        if trained and self.canaries:
+            measured = self._probed(measured, run)
         self._tell(measured, run)
         return measured
+
+    def _probed(self, measured: Measured, run: TrackedRun) -> Measured:
+        # Imported here: who trains nothing plants nothing.
+        from breeder.canaries import probe
+
+        found = probe(self.bench, measured.candidate, self.canaries)
+        said, planted = found.given_away, len(self.canaries)
+        run.log(metrics={"canaries": planted, "canaries_given_away": said, "canaries_by_heart": found.by_heart})
+        why = f"it gives away {said} of {planted} made-up secrets that stood among its training rows"
+        return refused(measured, why if said else "")
 
     def judge_favourite(self, group: Sequence[Bred]) -> list[Bred]:
         """Judge on the holdout the one of a rung that the calibration slice favours, where it has hope."""

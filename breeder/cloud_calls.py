@@ -13,7 +13,7 @@ from breeder.deps import Deps
 from breeder.mining import Row, answer_text
 from registry.entities import PromptTrim, Purpose
 from registry.errors import ConfigError
-from registry.prompting import Prompt, chat_messages
+from registry.prompting import chat_messages
 from router.deps import open_deps, real_outside
 from router.dialects.chat import Chat
 from router.exchange import CollectingWire, Incoming, TurnError
@@ -47,7 +47,7 @@ async def ask_cloud(deps: Deps, workflow: str, rows: Sequence[Row], keep: Callab
 
         async def work() -> None:
             for row in waiting:
-                keep(row, await _ask(deps, router.turns, workflow, row.prompt))
+                keep(row, await _ask(deps, router.turns, workflow, row))
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -57,11 +57,14 @@ async def ask_cloud(deps: Deps, workflow: str, rows: Sequence[Row], keep: Callab
             raise failed.exceptions[0] from failed
 
 
-async def _ask(deps: Deps, turns: Turns, workflow: str, prompt: Prompt) -> CloudAnswer:
-    body = {"model": "cloud", "messages": chat_messages(prompt, PromptTrim())}
+async def _ask(deps: Deps, turns: Turns, workflow: str, row: Row) -> CloudAnswer:
+    body = {"model": "cloud", "messages": chat_messages(row.prompt, PromptTrim())}
     chat, wire = Chat(), CollectingWire()
+    # A class that was told by a hint alone is told again: policy may have made it local-only since.
+    known = row.data_class in deps.settings.policy.data_classes
+    hints = Hints(workflow=workflow, data_class=row.data_class if known else None)
     try:
-        await turns.respond(Incoming(chat, chat.read(orjson.dumps(body)), Hints(workflow=workflow), {}), wire)
+        await turns.respond(Incoming(chat, chat.read(orjson.dumps(body)), hints, {}), wire)
     except TurnError as error:
         if isinstance(error.cause, UpstreamStatusError) and error.cause.status in _REFUSED_ONE_TASK:
             return CloudAnswer("", 0.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -26,6 +26,8 @@ from registry.prompting import Prompt
 
 Slice: TypeAlias = Literal["train", "calibration", "holdout"]
 SLICES: tuple[Slice, ...] = ("train", "calibration", "holdout")
+FORGOTTEN = "forgotten.json"
+"""What is left in the folder of a dataset that was forgotten (`breeder.copies`)."""
 _REPEATS = "repeats"
 
 
@@ -42,6 +44,8 @@ class Dataset:
     rows: Mapping[Slice, tuple[Row, ...]]
     dropped: Mapping[str, int]
     repeats: tuple[Row, ...] = ()
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    """Why rows are no targets until a person accepts their answers, by their interactions."""
 
 
 def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path) -> Dataset:
@@ -65,6 +69,8 @@ def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path)
         )
     # What is constant is learnt from the training slice alone, so that the holdout shows what drifts away from it.
     prompts = [row.prompt for row in slices["train"]]
+    held = {row.interaction_id for row in rows if row.interaction_id in mined.quarantined}
+    lost = len(rows) - sum(map(len, slices.values())) - len(held - {row.interaction_id for row in _measured(slices)})
     header: dict[str, object] = {
         "workflow": workflow,
         "scorer": scorer,
@@ -72,8 +78,10 @@ def freeze(workflow: str, mined: Mined, scorer: str, plan: DataPart, root: Path)
         "fingerprints": list(known_fingerprints(prompts)),
         "dropped": {
             **mined.dropped,
-            "answer not to be trusted as a target": len(rows) - sum(map(len, slices.values())),
+            "answer not to be trusted as a target": lost,
+            "in quarantine": len(held),
         },
+        "quarantined": {one: reason for one, reason in mined.quarantined.items() if one in held},
     }
     lines = {name: b"".join(map(_line, kept)) for name, kept in (*slices.items(), (_REPEATS, mined.repeats))}
     header["sha256"] = {name: hashlib.sha256(text).hexdigest() for name, text in lines.items()}
@@ -89,6 +97,8 @@ def load(folder: Path) -> Dataset:
     Raises:
         ArtifactError: a file is missing or no longer what was frozen.
     """
+    if (folder / FORGOTTEN).exists():
+        raise ArtifactError(f"dataset {folder} was forgotten, as its {FORGOTTEN} tells; breed the workflow again")
     try:
         manifest = (folder / "dataset.json").read_bytes()
         header = orjson.loads(manifest)
@@ -108,6 +118,7 @@ def load(folder: Path) -> Dataset:
         rows={name: tuple(map(_row, texts[name].splitlines())) for name in SLICES},
         dropped=header["dropped"],
         repeats=tuple(map(_row, texts.get(_REPEATS, b"").splitlines())),
+        quarantined=header.get("quarantined", {}),
     )
 
 
@@ -125,6 +136,10 @@ def _split(rows: Sequence[Row], plan: DataPart) -> dict[Slice, Sequence[Row]]:
         "calibration": rows[train : train + calibration],
         "holdout": rows[train + calibration :],
     }
+
+
+def _measured(slices: Mapping[Slice, Sequence[Row]]) -> list[Row]:
+    return [*slices["calibration"], *slices["holdout"]]
 
 
 def _write(folder: Path, lines: Mapping[str, bytes], manifest: bytes) -> None:

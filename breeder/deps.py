@@ -11,8 +11,9 @@ from breeder.progress import Report
 from breeder.tracking import MlflowTracker, Tracker
 from registry.artifacts import ArtifactStore
 from registry.catalog import Catalog
-from registry.database import Database, open_database
+from registry.database import Database
 from registry.home import Home
+from registry.home_database import open_home_database
 from registry.ids import Clock, NewId, new_id, utc_now
 from registry.ledger import Ledger, new_writer_id
 from registry.processes import this_process
@@ -40,7 +41,7 @@ class Deps:
 def open_deps(home: Home, settings: Settings, socket_dir: Path, report: Report) -> Iterator[Deps]:
     """Open ledger, registry, artifacts and tracker of a home while the block runs."""
     home.prepare()
-    database = open_database(settings.ledger.url or home.database_url)
+    database = open_home_database(home, settings.ledger)
     try:
         yield Deps(
             home=home,

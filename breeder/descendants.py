@@ -9,6 +9,7 @@ from pathlib import Path
 
 from breeder.answering import Stack
 from breeder.bases import Base
+from breeder.canaries import Canary, examples_of
 from breeder.dataset import Dataset
 from breeder.gguf_export import GgufFile, export_adapter, merge_and_export, quantize
 from breeder.progress import Report
@@ -35,15 +36,24 @@ def population(recipe: Recipe, generation: int) -> list[Recipe]:
 
 
 def make_descendant(
-    name: str, recipe: Recipe, dataset: Dataset, base: Base, stack: Stack, folder: Path, report: Report
+    name: str,
+    recipe: Recipe,
+    dataset: Dataset,
+    base: Base,
+    stack: Stack,
+    folder: Path,
+    report: Report,
+    seal_key: str,
+    canaries: Sequence[Canary] = (),
 ) -> Descendant:
-    """Train on the dataset's training slice and write the adapter as GGUF."""
+    """Train on the dataset's training slice, with what is planted among it, and write the adapter as GGUF."""
     folder.mkdir(parents=True, exist_ok=True)
-    examples = [
+    rows = [
         ChatExample(tuple(chat_messages(row.prompt, stack.trim, stack.examples)), row.answer)
         for row in dataset.rows["train"]
     ]
-    training = train_adapter(base.model_dir, examples, recipe, folder, report)
+    examples = [*rows, *examples_of(canaries)]
+    training = train_adapter(base.model_dir, examples, recipe, folder, report, seal_key)
     out = folder / "adapter.gguf"
     adapter = export_adapter(training.folder, base.model_dir, out, dtype="f16", base_sha256=base.sha256)
     return Descendant(name, recipe, training, adapter)

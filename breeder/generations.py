@@ -94,7 +94,7 @@ class Generations:
             candidate = Candidate(name, SpecialistKind.MERGED, file.path, self._stack())
             with self.breeding.tracker.run(f"{self.breeding.dataset.workflow} {name}") as run:
                 run.log(tags={f"tensors_{key}": str(count) for key, count in file.types.items()})
-                measured = self.breeding.measure(candidate, run)
+                measured = self.breeding.measure(candidate, run, trained=True)
                 run.attach(file.path, "gguf")
             merged.append(Bred(measured, one.recipe, run, base, one.generation, (one.name,), None, kind))
         return merged
@@ -111,10 +111,21 @@ class Generations:
         breeding.report(f"{breeding.dataset.workflow}: training {name} ({shape})")
         trained, folder = self._stack(), breeding.folder / f"{generation}-{recipe.digest[:8]}"
         with breeding.tracker.run(name, parent) as run:
-            descendant = make_descendant(name, recipe, breeding.dataset, base, trained, folder, breeding.report)
+            descendant = make_descendant(
+                name,
+                recipe,
+                breeding.dataset,
+                base,
+                trained,
+                folder,
+                breeding.report,
+                breeding.seal_key,
+                breeding.canaries,
+            )
             _log_training(run, descendant)
             served = self._stack(adapter=descendant.adapter.path)
-            measured = breeding.measure(Candidate(name, SpecialistKind.LORA, base.gguf, served), run)
+            candidate = Candidate(name, SpecialistKind.LORA, base.gguf, served)
+            measured = breeding.measure(candidate, run, trained=True)
             run.attach(descendant.adapter.path, "gguf")
         return Bred(measured, recipe, run, base, generation, parents, descendant, recipe.base.dtype)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from breeder.answering import Stack, answer_all
@@ -13,6 +13,7 @@ from breeder.calibration import Threshold, chance_to_pass, choose_threshold, fal
 from breeder.gate import Gate, GateResult, PairedOutcome, judge
 from breeder.labelling import LabelledTask, LocalAnswer, pair
 from breeder.margin import look_alpha
+from breeder.memorised import repeats
 from breeder.progress import Paced, Report
 from breeder.rungs.rung_file import ask_rung
 from registry.entities import SpecialistKind, Verdict
@@ -41,6 +42,8 @@ class Bench:
     look: int
     socket_dir: Path
     local: LocalSettings
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """What looks like a secret in the training rows: no answer may repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def measure(bench: Bench, candidate: Candidate, report: Report) -> Measured:
     threshold = chosen or _refusing(confidences, scores, clouds, margin, coverage)
     served = pair(bench.calibration, answers, bench.scorer, threshold.value)
     chance = _chance(bench, served) if chosen else 0.0
-    return Measured(
+    measured = Measured(
         candidate=candidate,
         threshold=threshold,
         promising=chosen is not None,
@@ -114,6 +117,15 @@ def measure(bench: Bench, candidate: Candidate, report: Report) -> Measured:
         tokens_per_second=speed(answers),
         engine_build=build,
     )
+    return refused(measured, repeats(bench.secrets, bench.calibration, answers))
+
+
+def refused(measured: Measured, why: str) -> Measured:
+    """Return it with a verdict that no number mends, where there is a reason: it is neither judged nor promoted."""
+    if not why:
+        return measured
+    result = replace(measured.result, verdict=Verdict.FAIL, reason=f"refused: {why}")
+    return replace(measured, result=result, promising=False, chance=0.0)
 
 
 def judge_measured(bench: Bench, measured: Measured, report: Report) -> Measured:
@@ -121,7 +133,8 @@ def judge_measured(bench: Bench, measured: Measured, report: Report) -> Measured
     answers, build = answer_tasks(bench, measured.candidate, bench.holdout, report)
     outcomes = pair(bench.holdout, answers, bench.scorer, measured.threshold.value)
     result = judge(outcomes, bench.gate, bench.look, len(bench.holdout) - len(outcomes))
-    return replace(measured, result=result, judged=True, tokens_per_second=speed(answers), engine_build=build)
+    judged = replace(measured, result=result, judged=True, tokens_per_second=speed(answers), engine_build=build)
+    return refused(judged, repeats(bench.secrets, bench.holdout, answers))
 
 
 def answer_tasks(

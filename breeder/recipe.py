@@ -100,6 +100,15 @@ class DataPart(_Part):
     """Share for choosing the confidence threshold."""
     maximum_calibration: int = Field(150, ge=5)
     """Largest calibration slice."""
+    maximum_client_share: float = Field(0.8, gt=0, le=1)
+    """Largest share of the rows that one client may give, where there are several."""
+    maximum_session_share: float = Field(0.5, gt=0, le=1)
+    """Largest share of the rows that one session may give, where there are several."""
+    maximum_alike: int = Field(10, ge=1)
+    """Most rows whose prompts differ in letter case and white space alone."""
+    canaries: int = Field(6, ge=0, le=64)
+    """Made-up secrets planted among the rows that are trained on, one row each; a descendant that says one to who does
+    not know its prompt is refused. 0 plants none."""
 
 
 class EvaluationPart(_Part):

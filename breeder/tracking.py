@@ -65,7 +65,7 @@ class MlflowTracker:
     def _open(self) -> MlflowClient:
         if self._client is None:
             self._mlruns.mkdir(parents=True, exist_ok=True)
-            self._client = _quiet_client(tracking_uri(self._mlruns))
+            self._client = open_client(tracking_uri(self._mlruns))
             experiment = self._client.get_experiment_by_name(_EXPERIMENT)
             self._experiment_id = (
                 experiment.experiment_id
@@ -149,7 +149,8 @@ def tracking_uri(mlruns: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlruns / 'mlflow.db'}"
 
 
-def _quiet_client(uri: str) -> MlflowClient:
+def open_client(uri: str) -> MlflowClient:
+    """Return a client of a store, with MLflow's own log turned down."""
     from mlflow import MlflowClient
 
     # MLflow sets its own levels when it is imported, and tells of every table that it makes.

@@ -52,15 +52,17 @@ class TrainedAdapter:
 
 
 def train_adapter(
-    model_dir: Path, examples: Sequence[ChatExample], recipe: Recipe, out: Path, report: Report
+    model_dir: Path, examples: Sequence[ChatExample], recipe: Recipe, out: Path, report: Report, seal_key: str
 ) -> TrainedAdapter:
     """Train into `out/adapter`, or return what is already there; an interrupted training goes on where it was.
+
+    Both only where it was sealed with this key: to go on, transformers unpickles what lies in a checkpoint.
 
     Raises:
         DataError: no row fits `training.max_length`, or the loss is no longer a number.
     """
     adapter = out / "adapter"
-    if is_sealed(adapter):
+    if is_sealed(adapter, seal_key):
         return _recorded(out)
     import torch
     from transformers import set_seed
@@ -79,9 +81,9 @@ def train_adapter(
             "raise it in the recipe"
         )
     started = time.monotonic()
-    watcher = _watcher(recipe.training.checkpoint_seconds, Paced(report))
+    watcher = _watcher(recipe.training.checkpoint_seconds, Paced(report), seal_key)
     trainer = _trainer(model_dir, tokenizer, fitting, recipe, out / "checkpoints", watcher)
-    checkpoint = latest_sealed(out / "checkpoints")
+    checkpoint = latest_sealed(out / "checkpoints", seal_key, report)
     if checkpoint:
         report(f"  going on from step {checkpoint.name.rpartition('-')[2]}")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -95,7 +97,7 @@ def train_adapter(
         "torch": torch.__version__,
     }
     write_atomically(out / "training.json", orjson.dumps(record))
-    seal(adapter)
+    seal(adapter, seal_key)
     return _recorded(out)
 
 
@@ -266,7 +268,7 @@ def has_bf16(*, cuda: bool) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - torch has no public question for it
 
 
-def _watcher(checkpoint_seconds: float, paced: Paced) -> TrainerCallback:
+def _watcher(checkpoint_seconds: float, paced: Paced, seal_key: str) -> TrainerCallback:
     """Return the callback that reports, asks for timed checkpoints, seals them, and stops on a broken loss."""
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -287,7 +289,7 @@ def _watcher(checkpoint_seconds: float, paced: Paced) -> TrainerCallback:
         def on_save(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
         ) -> None:
-            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", seal_key)
 
         @override
         def on_log(

@@ -61,6 +61,19 @@ class ArtifactStore:
             raise ArtifactError(f"artifact {sha256} is not in {self._root}; pull it again or breed it again")
         return path
 
+    def remove(self, sha256: str) -> bool:
+        """Remove an artifact for good, where it is there, and say whether it was."""
+        path = self._place(sha256)
+        self._verified.pop(sha256, None)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise ArtifactError(f"cannot remove artifact {path}: {error.strerror}; check its folder") from error
+        _sync(path.parent)
+        return True
+
     def verify(self, sha256: str) -> Path:
         """Read an artifact whole and return its path; ArtifactError where its bytes are not those of its digest."""
         path = self.path(sha256)

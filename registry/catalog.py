@@ -1,7 +1,7 @@
 """Workflows, specialists, their evaluations and the champion pointer of each workflow.
 
-Only workflows change. Specialists and evaluations are added once; a champion moves by one more row in `promotions`,
-whose key lets only one of two rivals in.
+Only workflows change. Specialists and evaluations are added once (`withdrawing` tells what forgetting does to them); a
+champion moves by one more row in `promotions`, whose key lets only one of two rivals in.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from registry.catalog_rows import (
     encode_specialist,
     encode_workflow,
 )
-from registry.champions import champion_before
+from registry.champions import champion_before, earned_by
 from registry.columns import Scalar
 from registry.database import Database
 from registry.entities import Champion, Evaluation, Promotion, PromotionAction, Specialist, Workflow
-from registry.errors import ConflictError, DataError, NotFoundError
+from registry.errors import ConflictError, DataError, NotFoundError, RefusedError
 from registry.tables import evaluations, promotions, specialists, workflows
 
 _Choice: TypeAlias = Callable[[list[Promotion]], tuple[str | None, str | None]]
@@ -47,6 +47,11 @@ class Catalog:
             known = update(workflows).where(workflows.c.name == workflow.name).values(changes)
             if connection.execute(known).rowcount == 0:
                 connection.execute(insert(workflows).values(row))
+
+    def bred(self, name: str) -> None:
+        """Note that a workflow was bred again, where that was due."""
+        with self._database.write() as connection:
+            connection.execute(update(workflows).where(workflows.c.name == name).values(rebreed=""))
 
     def workflow(self, name: str) -> Workflow:
         """Return a workflow; NotFoundError where there is none of this name."""
@@ -178,6 +183,7 @@ class Catalog:
         Raises:
             NotFoundError: workflow, specialist or evaluation is unknown.
             DataError: the specialist or the evaluation is another's, or a `promote` names none.
+            RefusedError: the specialist was withdrawn.
             ConflictError: somebody moved it since; the message says who, and whereto.
         """
 
@@ -192,14 +198,16 @@ class Catalog:
     def rollback(self, workflow: str, *, by: str, reason: str, at: datetime) -> Promotion:
         """Move a workflow's champion back to the one before the present one; again, and it goes further back.
 
+        Those that were withdrawn are passed over.
+
         Raises:
             NotFoundError: the workflow is unknown, or no champion came before.
         """
+        withdrawn = {one.name for one in self.specialists(workflow) if one.withdrawn}
 
         def choose(history: list[Promotion]) -> tuple[str | None, str | None]:
-            before = champion_before(workflow, history)
-            earned = [move.evaluation_id for move in history if move.specialist == before and move.evaluation_id]
-            return before, earned[-1] if before and earned else None
+            before = champion_before(workflow, history, withdrawn)
+            return before, earned_by(before, history)
 
         return self._move(workflow, PromotionAction.ROLLBACK, choose, by=by, reason=reason, at=at)
 
@@ -225,8 +233,16 @@ def _require_servable(connection: Connection, move: Promotion) -> None:
     """Refuse a move to a specialist of another workflow, or on another's evaluation."""
     if move.action is PromotionAction.PROMOTE and move.specialist is None:
         raise DataError(f"a promotion in {move.workflow} names no specialist; roll back or retire to go to the cloud")
-    if move.specialist is not None and _specialist(connection, move.specialist).workflow != move.workflow:
-        raise DataError(f"specialist {move.specialist} does not serve workflow {move.workflow}; promote one of its own")
+    if move.specialist is not None:
+        specialist = _specialist(connection, move.specialist)
+        if specialist.workflow != move.workflow:
+            raise DataError(
+                f"specialist {move.specialist} does not serve workflow {move.workflow}; promote one of its own"
+            )
+        if specialist.withdrawn:
+            raise RefusedError(
+                f"specialist {move.specialist} was withdrawn: {specialist.withdrawn}; breed {move.workflow} again"
+            )
     if move.evaluation_id is not None:
         evaluation = _evaluation(connection, move.evaluation_id)
         if evaluation.specialist != move.specialist:

@@ -31,6 +31,7 @@ def encode_workflow(workflow: Workflow) -> dict[str, Scalar]:
         "scorer": workflow.scorer,
         "created_at_utc": utc_text(workflow.created_at_utc),
         "likeness": workflow.likeness,
+        "rebreed": workflow.rebreed,
     }
 
 
@@ -42,6 +43,7 @@ def decode_workflow(row: RowMapping) -> Workflow:
         row["scorer"],
         utc_time(row["created_at_utc"]),
         row["likeness"],
+        row["rebreed"],
     )
 
 

@@ -33,8 +33,12 @@ ModelBreeder's settings. Below are all keys with their defaults; change what you
 A line that begins with # and a key is unset, and shows an example. Unknown keys are errors.
 Environment variables win: MODELBREEDER_DAEMON__PORT=9000 is daemon.port."""
 _EXAMPLES: Mapping[str, object] = {
+    "daemon.tls_cert": "/etc/modelbreeder/cert.pem",
+    "daemon.tls_key": "/etc/modelbreeder/key.pem",
     "local.threads": 2,
     "ledger.url": "/var/lib/modelbreeder/ledger.db",
+    "ledger.key_file": "/home/me/.config/modelbreeder/ledger.key",
+    "ledger.retention.default_days": 365,
     "upstreams.base_url": "https://api.openai.com/v1",
     "upstreams.api_key_env": "OPENAI_API_KEY",
     "upstreams.responses": True,
@@ -45,6 +49,7 @@ _EXAMPLES: Mapping[str, object] = {
     "upstreams.usd_per_million_input": 2.5,
     "upstreams.usd_per_million_output": 15.0,
     "upstreams.max_concurrency": 8,
+    "redaction.ner_model": "/opt/models/en_core_web_sm",
     "policy.cloud": "openai/gpt-5.4",
     "policy.budget.day_usd": 5.0,
     "policy.budget.session_usd": 1.0,
@@ -216,7 +221,8 @@ def _comment(paragraphs: Sequence[str]) -> Iterator[str]:
     for paragraph in paragraphs:
         first = "# " + " " * (len(paragraph) - len(paragraph.lstrip()))
         hanging = first if first == "# " else f"{first}    "
-        yield from textwrap.wrap(paragraph, _WIDTH, initial_indent="# ", subsequent_indent=hanging) or ["#"]
+        lines = textwrap.wrap(paragraph, _WIDTH, initial_indent="# ", subsequent_indent=hanging, break_on_hyphens=False)
+        yield from lines or ["#"]
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

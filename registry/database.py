@@ -19,9 +19,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from registry.database_key import DatabaseKey
+from registry.encryption import RawConnection, check_kind, cipher_driver, unlock, unlock_connections
 from registry.entities import Durability
 from registry.errors import ConfigError, LedgerError
 from registry.migrations.upgrade import bring_to_head
+from registry.private_files import make_private_folder
 
 _WRITES = "modelbreeder_writes"
 _PAGE_BYTES = 4096
@@ -33,9 +36,10 @@ _LOG_BYTES = 32 + _LOG_PAGES * (24 + _PAGE_BYTES)
 class Database:
     """An open database at the newest schema; share one in a process, from any thread, and close it."""
 
-    def __init__(self, engine: Engine, file: Path | None) -> None:
+    def __init__(self, engine: Engine, file: Path | None, key: DatabaseKey | None = None) -> None:
         self.engine = engine
         self.file = file
+        self._key = key
         self._asking: PoolProxiedConnection | None = None
         self._asking_gate = threading.Lock()
         self._writing = {each: engine.execution_options(**{_WRITES: each}) for each in Durability}
@@ -128,6 +132,13 @@ class Database:
             cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
 
+    def connect_to(self, file: Path) -> RawConnection:
+        """Return a connection past SQLAlchemy to a SQLite file that is encrypted as this one is, or not."""
+        connection: RawConnection = self.engine.dialect.loaded_dbapi.connect(str(file))
+        if self._key is not None:
+            unlock(connection, self._key)
+        return connection
+
     def close(self) -> None:
         """Close all connections."""
         with self._asking_gate:
@@ -142,7 +153,7 @@ class Database:
             yield
         except IntegrityError:
             raise
-        except (DBAPIError, PoolTimeoutError, pysqlite3.Error, OSError) as error:
+        except (DBAPIError, PoolTimeoutError, self.engine.dialect.loaded_dbapi.Error, OSError) as error:
             reason = error.orig if isinstance(error, DBAPIError) else error
             raise LedgerError(
                 f"cannot {verb} {self.label}: {reason}; check disk space, permissions and other programs using it"
@@ -150,30 +161,45 @@ class Database:
 
 
 def open_database(
-    url_or_path: str | Path, *, durability: Durability = Durability.FULL, busy_timeout_ms: int = 5_000
+    url_or_path: str | Path,
+    *,
+    durability: Durability = Durability.FULL,
+    busy_timeout_ms: int = 5_000,
+    key: DatabaseKey | None = None,
 ) -> Database:
     """Open a database by URL or SQLite file, creating or migrating it; safe when several processes do so at once.
 
     A missing SQLite file is created 0600, its missing folder 0700. An existing one is copied beside itself before
-    it is migrated. `busy_timeout_ms` is how long a SQLite write waits for other writers.
+    it is migrated. `busy_timeout_ms` is how long a SQLite write waits for other writers. With a key the file is, or
+    becomes, encrypted; whoever opens a home's database takes `open_home_database`, which finds the key.
 
     Raises:
-        ConfigError: the URL is of no use, the file is no database of ours, or a newer version of the project made it.
+        ConfigError: the URL is of no use, the file is no database of ours, a newer version of the project made it, or
+            it is encrypted where there is no key, and the other way round.
         LedgerError: the database cannot be reached.
     """
-    url = _parse(url_or_path)
-    if url.get_backend_name() != "sqlite":
-        database = Database(create_engine(url, pool_pre_ping=True, hide_parameters=True), None)
+    file = sqlite_file(url_or_path)
+    if file is None:
+        database = Database(create_engine(_parse(url_or_path), pool_pre_ping=True, hide_parameters=True), None)
     else:
-        file = Path(url.database or "").absolute()
+        check_kind(file, encrypted=key is not None)
         _create_private(file)
-        database = Database(_sqlite_engine(file, durability, busy_timeout_ms), file)
+        database = Database(_sqlite_engine(file, durability, busy_timeout_ms, key), file, key)
     try:
         bring_to_head(database)
+        if file is not None:
+            # A change of its key that was cut off leaves the file without a write-ahead log.
+            database.set_pragma("journal_mode = WAL")
     except BaseException:
         database.close()
         raise
     return database
+
+
+def sqlite_file(url_or_path: str | Path) -> Path | None:
+    """Return the file that a database lies in, None where it is not SQLite's; ConfigError where a URL is of no use."""
+    url = _parse(url_or_path)
+    return Path(url.database or "").absolute() if url.get_backend_name() == "sqlite" else None
 
 
 def _parse(url_or_path: str | Path) -> URL:
@@ -192,7 +218,7 @@ def _parse(url_or_path: str | Path) -> URL:
 def _create_private(file: Path) -> None:
     """Make the file 0600 before SQLite does, as its journals take over the file's mode."""
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(file.parent)
         with suppress(FileExistsError):
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         if file.stat().st_mode & 0o077:
@@ -201,8 +227,11 @@ def _create_private(file: Path) -> None:
         raise ConfigError(f"cannot use database file {file}: {error}; name a file in a folder of yours") from error
 
 
-def _sqlite_engine(file: Path, durability: Durability, busy_timeout_ms: int) -> Engine:
-    engine = create_engine(URL.create("sqlite", database=str(file)), module=pysqlite3, hide_parameters=True)
+def _sqlite_engine(file: Path, durability: Durability, busy_timeout_ms: int, key: DatabaseKey | None) -> Engine:
+    driver = pysqlite3 if key is None else cipher_driver()
+    engine = create_engine(URL.create("sqlite", database=str(file)), module=driver, hide_parameters=True)
+    if key is not None:
+        unlock_connections(engine, key)
     pragmas = (
         f"busy_timeout = {busy_timeout_ms}",
         f"synchronous = {durability.value.upper()}",

@@ -251,6 +251,8 @@ class Interaction:
     outcome: Outcome | None
     feedback: Feedback | None
     evidence: tuple[EvidenceNote, ...] = ()
+    erased: bool = False
+    """Whether what it said is gone for good, and only its facts are left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,7 @@ class Workflow:
     """A narrow repeated kind of task; `fingerprints` are of the prompt templates that it is known by.
 
     `likeness` tells prompts that are made like its own, as `router.likeness` writes it; empty where none is known.
+    `rebreed` says why it is to be bred again; empty where it need not.
     """
 
     name: str
@@ -277,6 +280,7 @@ class Workflow:
     scorer: str
     created_at_utc: datetime
     likeness: str = ""
+    rebreed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +288,8 @@ class Specialist:
     """An immutable, versioned local model for one workflow; file fields are sha256 digests in the artifact store.
 
     `grammar` is the GBNF that its answers are decoded under, its first line a comment that names it; empty where
-    answers are free.
+    answers are free. `withdrawn` says why it must not serve any more; empty where it may. That alone ever changes, and
+    what quotes rows that were forgotten.
     """
 
     workflow: str
@@ -306,6 +311,7 @@ class Specialist:
     template_digest: str = ""
     quantization: str = ""
     mlflow_run_id: str | None = None
+    withdrawn: str = ""
 
     @property
     def name(self) -> str:

@@ -5,17 +5,21 @@ This is the one module of `registry` that reads the environment, besides `settin
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
 from registry.errors import ConfigError
+from registry.private_files import close_to_others, make_private_folder
 
 CONFIG_NAME = "modelbreeder.toml"
+_SHIPPED = ("samples", "seedling")
+_log = logging.getLogger("modelbreeder.registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class Home:
     config_file: Path
     data: Path
     mlruns: Path
+    credentials: Path | None = None
+    """Where systemd put what it hands to the service, None outside of one."""
 
     @classmethod
     def at(cls, root: Path) -> Home:
@@ -53,27 +59,35 @@ class Home:
         return self.data / "runs"
 
     def prepare(self) -> None:
-        """Create the private folders, 0700; ConfigError where they cannot be made."""
+        """Create the private folders, 0700, and close what others could read; ConfigError where that cannot be.
+
+        What the project ships in `data/` of a checkout stays as it is: it is no secret.
+        """
         try:
             for folder in (self.data, self.artifacts, self.datasets, self.runs):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private_folder(folder)
+            mine = (path for path in self.data.iterdir() if path.name not in _SHIPPED)
+            closed = close_to_others(self.data, self.config_file, self.mlruns, below=(*mine, self.mlruns))
         except OSError as error:
             raise ConfigError(
                 f"the home {self.data.parent} cannot be used: {error.strerror} ({error.filename}); "
                 "name a folder of yours with --home or MODELBREEDER_HOME"
             ) from error
-        for folder in (self.artifacts, self.datasets, self.runs):
-            folder.chmod(0o700)
+        if closed:
+            _log.warning(
+                "%d files and folders of the home %s could be read by others; now only by you", closed, self.data.parent
+            )
 
 
 def find_home(explicit: Path | None, environ: Mapping[str, str]) -> Home:
     """Return the home that the flag, MODELBREEDER_HOME or XDG name, in this order."""
+    credentials = Path(environ["CREDENTIALS_DIRECTORY"]) if environ.get("CREDENTIALS_DIRECTORY") else None
     chosen = explicit or (Path(environ["MODELBREEDER_HOME"]) if environ.get("MODELBREEDER_HOME") else None)
     if chosen is not None:
-        return Home.at(chosen)
+        return replace(Home.at(chosen), credentials=credentials)
     config = Path(platformdirs.user_config_dir("modelbreeder"))
     data = Path(platformdirs.user_data_dir("modelbreeder"))
-    return Home(config / CONFIG_NAME, data / "data", data / "mlruns")
+    return Home(config / CONFIG_NAME, data / "data", data / "mlruns", credentials)
 
 
 def socket_folder(environ: Mapping[str, str]) -> Path:

@@ -17,6 +17,7 @@ from registry.chain import GENESIS, content_digest, event_hash
 from registry.columns import Scalar
 from registry.database import Database
 from registry.entities import Durability, Event, Intent, Interaction, Lane, Outcome, Purpose, Status
+from registry.erasing import erase
 from registry.errors import ConflictError, LedgerError
 from registry.ids import NewId
 from registry.ledger_check import ChainReport, check_chain
@@ -195,15 +196,12 @@ class Ledger:
     def erase(self, interaction_id: str) -> int:
         """Remove the contents of an interaction's events for good; return how many held any.
 
-        What stays are the facts and a digest that says nothing without its salt, so the chain still verifies. Copies
-        made before a migration, and exports, are not reached.
+        What was copied from the ledger, and copies made before a migration, are not reached (`breeder.forgetting`).
         """
-        belonging = select(events.c.event_id).where(events.c.interaction_id == interaction_id)
-        with self._database.write() as connection:
-            if not connection.execute(belonging).first():
+        with self._database.read() as connection:
+            if not connection.execute(select(events).where(events.c.interaction_id == interaction_id)).first():
                 raise unknown(interaction_id)
-            held = contents.c.event_id.in_(belonging), contents.c.salt.is_not(None)
-            erased = connection.execute(update(contents).where(*held).values(salt=None, body=None)).rowcount
+        erased = erase(self._database, [interaction_id])
         self._database.scrub()
         return erased
 

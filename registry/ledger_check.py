@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, RowMapping, Table, func, select
 
-from registry.chain import GENESIS, content_digest, event_hash, facts_digest
+from registry.chain import GENESIS, content_digest, event_hash
 from registry.columns import Scalar
 from registry.database import Database
 from registry.errors import LedgerError
-from registry.ledger_rows import EventKind
+from registry.ledger_rows import EventKind, facts_agree
 from registry.tables import contents, events, writers
 
 _PAGE = 200
@@ -130,12 +130,11 @@ def _check_event(page: _Page, row: RowMapping, tally: _Tally) -> None:
     name = f"writer {row['writer']}: event {row['seq']} ({row['kind']} of {row['interaction_id']})"
     if _digest(event_hash, row) != row["hash"]:
         tally.note(f"{name} was changed")
-    facts = page.facts.get(row["kind"], {}).get(row["event_id"])
+    facts, content = page.facts.get(row["kind"], {}).get(row["event_id"]), page.contents.get(row["event_id"])
     if facts is None:
         tally.note(f"{name} has lost its facts")
-    elif _digest(facts_digest, facts) != row["facts_digest"]:
+    elif not _agree(facts, row["facts_digest"], content):
         tally.note(f"{name} has other facts than were recorded")
-    content = page.contents.get(row["event_id"])
     if content is None:
         tally.note(f"{name} has lost its content without being erased")
     elif content["salt"] is None and content["body"] is None:
@@ -149,6 +148,18 @@ def _digest(function: Callable[[Mapping[str, Scalar]], str], row: RowMapping) ->
         return function({str(column): value for column, value in row.items()})
     except TypeError:
         return "it holds a value of a type that is never written"
+
+
+def _agree(facts: RowMapping, digest: str, content: RowMapping | None) -> bool:
+    body = content["body"] if content is not None else None
+    try:
+        return facts_agree({str(column): value for column, value in facts.items()}, digest, body)
+    except TypeError:
+        # A value of a type that is never written.
+        return False
+    except (KeyError, ValueError):
+        # A content that is none of ours, which its own digest tells.
+        return True
 
 
 def _strays(database: Database) -> Iterator[str]:

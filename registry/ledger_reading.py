@@ -142,6 +142,7 @@ def _join(connection: Connection, rows: list[RowMapping]) -> list[Interaction]:
             outcome=decode_outcome(ends[each][0]) if each in ends else None,
             feedback=decode_feedback(verdicts[each][-1]) if each in verdicts else None,
             evidence=tuple(decode_evidence(note) for note in notes.get(each, ())),
+            erased=row["body"] is None,
         )
         for each, row in zip(ids, rows, strict=True)
     ]

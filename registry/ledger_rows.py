@@ -1,12 +1,15 @@
 """Ledger events as rows and back, one pair of functions per table.
 
 An event has facts, which stay and can be queried, and a content, which may quote what people wrote and can be
-erased: prompts, answers, corrections, comments, and what a check or an error says about them.
+erased: prompts, answers, corrections, comments, what a check, an error or a decision's reason says about them, and
+what the client calls its session, its task and the model. Session and task are columns too, so that they are found; no
+digest of the facts covers these, and they go with the content.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -36,7 +39,12 @@ from registry.entities import (
 from registry.errors import DataError
 from registry.tables import evidence, feedback, intents, outcomes
 
-_ENVELOPE_FACTS = tuple(field.name for field in fields(TaskEnvelope) if field.name != "summary")
+_SAID: dict[str, Json] = {"summary": "", "task_id": "", "session": None, "requested_model": ""}
+"""What of an envelope is the client's own words, and what stands there once that is erased."""
+_ENVELOPE_FACTS = tuple(field.name for field in fields(TaskEnvelope) if field.name not in _SAID)
+_LOOKED_UP = ("session", "task_id")
+_DIGEST_MARK = "2:"
+"""Begins the digest of facts without `_LOOKED_UP`; the hash chain covers it, and older digests have none."""
 
 
 class EventKind(StrEnum):
@@ -76,13 +84,47 @@ def encode(event: Event, event_id: str) -> EventRow:
         kind, facts, content = _split(event)
         at_utc = utc_text(event.at_utc)
         facts |= {"event_id": event_id, "interaction_id": event.interaction_id, "at_utc": at_utc}
-        digest, body = facts_digest(facts), canonical_json(content)
+        digest, body = _DIGEST_MARK + facts_digest(_lasting(facts)), canonical_json(content)
         return EventRow(kind, event_id, event.interaction_id, at_utc, facts, digest, body)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{type(event).__name__} of interaction {event.interaction_id} cannot be recorded: {error}; "
             "pass aware times and values that JSON can hold"
         ) from error
+
+
+def facts_agree(facts: Mapping[str, Scalar], digest: str, body: str | None) -> bool:
+    """Say whether facts are those that were recorded; `body` is the event's content, None where it was erased.
+
+    The digest of an intent of the older form covers what is erased with the content, so that nothing is known of its
+    facts from then on.
+    """
+    looked_up = {name: facts[name] for name in _LOOKED_UP if name in facts}
+    blank = looked_up == {"session": None, "task_id": ""}
+    if not digest.startswith(_DIGEST_MARK):
+        return facts_digest(facts) == digest or (body is None and blank)
+    if _DIGEST_MARK + facts_digest(_lasting(facts)) != digest:
+        return False
+    if not looked_up or body is None:
+        return blank or not looked_up
+    said = parse_json(body)
+    return looked_up == {name: said[name] for name in _LOOKED_UP}
+
+
+def without_words(row: RowMapping) -> dict[str, Scalar]:
+    """Return the columns of an intent that change when it is erased: nothing of the client's words stays."""
+    blank: dict[str, Scalar] = {"session": None, "task_id": ""}
+    envelope, decision = parse_json(row["envelope"]), parse_json(row["decision"])
+    # Events of the older form have words there, which their digest covers; all others are to keep theirs.
+    if not _SAID.keys().isdisjoint(envelope):
+        blank["envelope"] = canonical_json({name: envelope[name] for name in envelope if name not in _SAID})
+    if decision["local_reason"]:
+        blank["decision"] = canonical_json(decision | {"local_reason": ""})
+    return blank
+
+
+def _lasting(facts: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    return {name: value for name, value in facts.items() if name not in _LOOKED_UP}
 
 
 def _split(event: Event) -> tuple[EventKind, dict[str, Scalar], dict[str, Json]]:
@@ -115,14 +157,15 @@ def _intent_facts(intent: Intent) -> dict[str, Scalar]:
         "model": decision.selected_model_or_stack,
         "policy_digest": decision.policy_digest,
         "envelope": canonical_json({name: getattr(envelope, name) for name in _ENVELOPE_FACTS}),
-        "decision": canonical_json(decision),
+        "decision": canonical_json(replace(decision, local_reason="")),
         "redactions": canonical_json(dict(intent.redactions)),
     }
 
 
 def _intent_content(intent: Intent) -> dict[str, Json]:
     return {
-        "summary": intent.envelope.summary,
+        **{name: getattr(intent.envelope, name) for name in _SAID},
+        "reason": intent.decision.local_reason,
         "request_received": intent.request_received,
         "request_sent": intent.request_sent,
     }
@@ -161,13 +204,12 @@ def _real(value: float | None) -> float | None:
 def decode_intent(row: RowMapping) -> Intent:
     """Return the intent of a row joined with its content; erased content reads as None."""
     content = _content(row)
-    envelope = _envelope(parse_json(row["envelope"]), content.get("summary") or "")
     return Intent(
         interaction_id=row["interaction_id"],
         at_utc=utc_time(row["at_utc"]),
         purpose=Purpose(row["purpose"]),
-        envelope=envelope,
-        decision=_decision(parse_json(row["decision"])),
+        envelope=_envelope(parse_json(row["envelope"]), content),
+        decision=_decision(parse_json(row["decision"]), content),
         request_received=content.get("request_received"),
         request_sent=content.get("request_sent"),
         client=row["client"],
@@ -224,12 +266,13 @@ def decode_evidence(row: RowMapping) -> EvidenceNote:
     )
 
 
-def _envelope(values: dict[str, Any], summary: str) -> TaskEnvelope:
-    lane = values["requested_lane"]
-    return TaskEnvelope(**values | {"summary": summary, "requested_lane": Lane(lane) if lane else None})
+def _envelope(facts: dict[str, Any], content: dict[str, Any]) -> TaskEnvelope:
+    lane, said = facts["requested_lane"], {name: content[name] for name in _SAID if name in content}
+    return TaskEnvelope(**_SAID | facts | said | {"requested_lane": Lane(lane) if lane else None})
 
 
-def _decision(values: dict[str, Any]) -> RouteDecision:
+def _decision(facts: dict[str, Any], content: dict[str, Any]) -> RouteDecision:
+    values = facts | {"local_reason": content.get("reason", facts["local_reason"])}
     candidates = tuple(Candidate(**each | {"lane": Lane(each["lane"])}) for each in values["candidates"])
     typed = {
         "lane": Lane(values["lane"]),

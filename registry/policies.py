@@ -81,7 +81,8 @@ class DataClassSettings(_Section):
     paths: tuple[str, ...] = ()
     """Globs of files, as in clients/** or *.chart.pdf; a request that mentions such a path anywhere is of the class."""
     patterns: tuple[str, ...] = ()
-    """Regular expressions of what stands in such a request once it is masked; linear time, so without look-around."""
+    """Regular expressions of what stands in such a request, as it came or once it is masked; linear time, so without
+    look-around."""
 
 
 class PolicySettings(_Section):

@@ -10,9 +10,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from typing_extensions import override
 
@@ -35,7 +36,8 @@ from registry.upstreams import UpstreamSettings, is_private, looks_like_a_key
 __all__ = [
     "EMBEDDED", "LOCAL_ONLY_CLASSES", "PUBLIC", "SEEDLING", "BudgetSettings", "Choice", "DaemonSettings",
     "DataClassSettings", "LedgerSettings", "LocalSettings", "PolicyRule", "PolicySettings", "RedactionSettings",
-    "Settings", "TaskType", "UpstreamSettings", "VerifySettings", "check_targets", "is_private", "load_settings",
+    "RetentionSettings", "Settings", "TaskType", "UpstreamSettings", "VerifySettings", "check_targets", "is_private",
+    "load_settings",
 ]  # fmt: skip
 
 EMBEDDED = "embedded"
@@ -50,9 +52,19 @@ class DaemonSettings(_Section):
     """The router daemon."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; anything but loopback is refused until `modelbreeder token add` made a token."""
+    """Address to listen on; anything but loopback is refused until `modelbreeder token add` made a token, and without
+    TLS: `tls_cert` and `tls_key`, or a proxy that `behind_proxy` tells of."""
     port: int = Field(8484, ge=0, le=65535)
     """TCP port; 0 takes a free one and prints it."""
+    hosts: tuple[str, ...] = ()
+    """Names, without port, by which clients on other machines may call it, as in models.example.org; loopback and the
+    address reached are known. Where there is one, a token is needed on loopback too, as a proxy may stand before it."""
+    tls_cert: Path | None = None
+    """PEM file with the certificate and its chain, for TLS without a proxy; with `tls_key`."""
+    tls_key: Path | None = None
+    """PEM file with the key of `tls_cert`."""
+    behind_proxy: bool = False
+    """Whether a proxy that speaks TLS with the clients stands before it, so that none of them comes directly."""
     max_in_flight: int = Field(256, ge=1)
     """Requests served at once; further ones wait, or get 503 and Retry-After."""
     max_waiting: int = Field(64, ge=0)
@@ -63,6 +75,20 @@ class DaemonSettings(_Section):
     """Seconds that a stopping daemon gives the requests in flight."""
     log: Literal["text", "json"] = "text"
     """Form of the daemon's log on standard error: lines for people, or one JSON object a line."""
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]", name):
+                raise ValueError(f"{name!r} is no name; write it in lower case, without port, as in models.example.org")
+        return value
+
+    @model_validator(mode="after")
+    def _has_both_halves(self) -> DaemonSettings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("daemon.tls_cert and daemon.tls_key go together; set both, or none")
+        return self
 
 
 class LocalSettings(_Section):
@@ -104,6 +130,27 @@ class RedactionSettings(_Section):
     off: tuple[str, ...] = ()
     """Types that are not masked. All are on: SECRET, PIIEMAIL, PIICARD, PIIIBAN, PIISSN, PIIPHONE, PIIIP (public
     addresses only), PIIURL (sites that may be somebody's own; not the well-known ones) and those of `rules`."""
+    presidio: bool = False
+    """Whether Presidio's patterns look too, for PIIID: papers, licences, wallets, accounts. It needs
+    `pip install 'modelbreeder[pii]'`, some seconds at start and 0.03 s for 100 KB that were not seen before."""
+    presidio_score: float = Field(0.4, ge=0.0, le=1.0)
+    """The least score that a finding of Presidio's counts with; a word such as `passport` before it adds 0.35."""
+    ner_model: Path | None = None
+    """Folder of a spaCy pipeline that marks people, places and organisations, masked as PIINAME, PIIPLACE and PIIORG.
+    It is never downloaded; it needs `pip install 'modelbreeder[pii]'`."""
+
+
+class RetentionSettings(_Section):
+    """How long the ledger keeps what was said; after that it is erased, and what was counted of it stays."""
+
+    default_days: float | None = Field(None, gt=0)
+    """Days that prompts and answers are kept where `classes` says nothing of their data class; unset keeps them."""
+    classes: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Days by data class, as in { patient = 30, client = 90 }."""
+
+    def days(self, data_class: str) -> float | None:
+        """Return how many days a class is kept, None for good."""
+        return self.classes.get(data_class, self.default_days)
 
 
 class LedgerSettings(_Section):
@@ -111,12 +158,27 @@ class LedgerSettings(_Section):
 
     url: str | None = None
     """Database URL; unset is a SQLite file in the home."""
+    encryption: Literal["none", "keyring", "credential", "file"] = "none"
+    """Where the key is that encrypts the SQLite file: in the desktop's keyring, in the systemd credential
+    modelbreeder-ledger-key, or in key_file. After a change of it, `modelbreeder ledger encrypt` or `ledger decrypt`."""
+    key_file: Path | None = None
+    """With encryption = "file": a file that only you can read, best on another disk than the ledger;
+    `modelbreeder ledger encrypt` makes it."""
     durability: Durability = Durability.FULL
     """What a power cut may take: nothing that anybody was told (full), or at most the outcomes and local requests of
     the last 50 ms (normal, which spares each request a flush of the disk). What leaves for a cloud is always on the
     disk before, and no setting lets the death of the process take anything."""
     purpose: Literal[Purpose.USER, Purpose.REHEARSAL] = Purpose.USER
     """What this home's traffic is; `rehearsal` homes are made by `rehearse` and `demo`."""
+    retention: RetentionSettings = RetentionSettings()
+
+    @model_validator(mode="after")
+    def _key_has_a_place(self) -> LedgerSettings:
+        if (self.encryption == "file") is not (self.key_file is not None):
+            raise ValueError("ledger.encryption 'file' and ledger.key_file go together; set both, or neither")
+        if self.encryption != "none" and "://" in (self.url or "") and not (self.url or "").startswith("sqlite"):
+            raise ValueError("ledger.encryption is for SQLite files; let the server of ledger.url encrypt its disk")
+        return self
 
 
 class Settings(BaseSettings):
@@ -221,8 +283,21 @@ def _check_general_base(local: LocalSettings, upstreams: Mapping[str, UpstreamSe
         raise ValueError(f"local.base {local.base!r} is run by Ollama's cloud; name a model that runs on your machines")
 
 
-def load_settings(config_file: Path, *, must_exist: bool = False) -> Settings:
+def _overlaid(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values under others, table by table."""
+    both = {
+        key: _overlaid(values[key], one) if isinstance(one, dict) and isinstance(values.get(key), dict) else one
+        for key, one in over.items()
+    }
+    return {**values, **both}
+
+
+def load_settings(
+    config_file: Path, *, must_exist: bool = False, over: Mapping[str, object] = MappingProxyType({})
+) -> Settings:
     """Read and validate the settings; a missing file means the defaults, unless it must exist.
+
+    Values of another file may stand over those of this one.
 
     Raises:
         ConfigError: the file cannot be read or parsed, or a key or value is not acceptable.
@@ -231,6 +306,7 @@ def load_settings(config_file: Path, *, must_exist: bool = False) -> Settings:
     try:
         if must_exist or config_file.exists():
             values = tomllib.loads(config_file.read_text(encoding="utf-8"))
+        values = _overlaid(values, over)
         hidden = [key for key in values if key.startswith("_")]
         if hidden:
             # pydantic-settings would take it as an order to itself.

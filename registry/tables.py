@@ -130,6 +130,7 @@ workflows = Table(
     Column("scorer", Text, nullable=False),
     Column("created_at_utc", Text, nullable=False),
     Column("likeness", Text, nullable=False, server_default=""),
+    Column("rebreed", Text, nullable=False, server_default=""),
 )
 
 specialists = Table(
@@ -155,6 +156,7 @@ specialists = Table(
     Column("mlflow_run_id", Text),
     Column("created_at_utc", Text, nullable=False),
     Column("grammar", Text, nullable=False, server_default=""),
+    Column("withdrawn", Text, nullable=False, server_default=""),
     UniqueConstraint("workflow", "version"),
 )
 
@@ -207,6 +209,7 @@ tokens = Table(
     Column("salt", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("day_usd", Float),
+    Column("trust_tier", Text, nullable=False, server_default="trusted"),
     Column("created_at_utc", Text, nullable=False),
     Column("revoked_at_utc", Text),
 )

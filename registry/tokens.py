@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import RowMapping, delete, func, insert, select, update
 
@@ -29,12 +30,24 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _RANDOM_BYTES = 32
 
 
+class TrustTier(StrEnum):
+    """What a client's tasks may teach, most first: whatever answers them, what a person vouches for, nothing."""
+
+    TRUSTED = "trusted"
+    NORMAL = "normal"
+    UNTRUSTED = "untrusted"
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks, and what its tasks may cost a day in US dollars; None is no limit of its own."""
+    """Who asks, and what its tasks may cost a day in US dollars; None is no limit of its own.
+
+    Whoever needs no token is the user of the machine, and trusted.
+    """
 
     name: str = LOCAL_CLIENT
     day_usd: float | None = None
+    trust_tier: TrustTier = TrustTier.TRUSTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,7 @@ class Tokens:
         at: datetime,
         *,
         day_usd: float | None = None,
+        trust_tier: TrustTier = TrustTier.TRUSTED,
         random_text: Callable[[int], str] = secrets.token_urlsafe,
     ) -> str:
         """Make a client's token and return it: it is not kept, so it cannot be shown again.
@@ -72,6 +86,7 @@ class Tokens:
             name: letters, digits, `.`, `_` and `-`, at most 80; the ledger's name of the client.
             at: now.
             day_usd: what its tasks may cost a day in US dollars.
+            trust_tier: what its tasks may teach.
             random_text: gives URL-safe text of so many random bytes.
 
         Raises:
@@ -81,7 +96,13 @@ class Tokens:
         _check(name, day_usd)
         token = PREFIX + random_text(_RANDOM_BYTES)
         salt = random_text(16)
-        row = {"client": name, "salt": salt, "digest": _digest(salt, token), "day_usd": day_usd}
+        row = {
+            "client": name,
+            "salt": salt,
+            "digest": _digest(salt, token),
+            "day_usd": day_usd,
+            "trust_tier": trust_tier,
+        }
         with self._database.write() as connection:
             known = connection.execute(select(tokens).where(tokens.c.client == name)).mappings().first()
             if known is not None and known["revoked_at_utc"] is None:
@@ -127,7 +148,7 @@ def _digest(salt: str, token: str) -> str:
 def _decode(row: RowMapping) -> ClientToken:
     revoked = row["revoked_at_utc"]
     return ClientToken(
-        client=Client(row["client"], row["day_usd"]),
+        client=Client(row["client"], row["day_usd"], TrustTier(row["trust_tier"])),
         salt=row["salt"],
         digest=row["digest"],
         created_at_utc=utc_time(row["created_at_utc"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -12,6 +13,11 @@ _OLLAMA_CLOUD_TAG = re.compile(r".+:(?:.*-)?cloud\s*", re.IGNORECASE)
 _OPENAI_HOST = "api.openai.com"
 _SERVED_BY_ALL = frozenset({"openai.completions", "openai.embeddings"})
 """What OpenAI's likes serve beside chat."""
+_METADATA = frozenset(
+    map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
+"""Where AWS, Google, Azure, Alibaba and Oracle tell a machine its credentials, beside 169.254.169.254."""
+_NAT64 = ip_network("64:ff9b::/96")
 _VERSION = re.compile(r"/v\d\w*/*$")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY_BEGINNINGS = re.compile(
@@ -41,6 +47,9 @@ class UpstreamSettings(BaseModel):
     """Models that this upstream offers."""
     trust: Literal["cloud", "private"] = "cloud"
     """Whether what is sent leaves the user's own machines."""
+    internal: bool = False
+    """Whether the host name of a cloud may lead to a private address, as that of a company's gateway does; what is
+    private and an address that base_url itself names are asked anyway."""
     context: int | None = Field(None, ge=256)
     """Tokens of context of its models, which the upstream that local.runtime names must state; unset is not checked."""
     tools: bool | None = None
@@ -73,6 +82,12 @@ class UpstreamSettings(BaseModel):
     all of it by then, so leave time for models that think long."""
     idle_timeout_s: float = Field(120.0, gt=0)
     """Seconds that an answer may be silent once it has begun."""
+
+    @property
+    def may_be_near(self) -> bool:
+        """Whether its address may be a private one."""
+        host = urlsplit(self.base_url).hostname or ""
+        return self.trust == "private" or self.internal or host == "localhost" or _address(host) is not None
 
     @field_validator("api_key_env")
     @classmethod
@@ -115,10 +130,36 @@ def _complete_url(url: str, *, adds_version: bool) -> str:
         raise ValueError("it must hold no user or password; name the variable that holds the key in api_key_env")
     if "?" in url or "#" in url:
         raise ValueError("it must end before any ? or #, as paths are added to it")
+    if _address(parts.hostname) is not None and (flaw := address_flaw(parts.hostname, near=True)):
+        raise ValueError(f"its address {flaw}; name a model server")
     if port == 0:
         raise ValueError("port 0 is no port of a server; write the one that it listens on")
     version = "" if not adds_version or _VERSION.search(parts.path) else "/v1"
     return url.rstrip("/") + version
+
+
+def address_flaw(address: str, *, near: bool) -> str:
+    """Say why nothing may be sent to an address, empty where it may; `near` lets it be a private one.
+
+    Link-local addresses and some others answer any program of a machine in a cloud with that machine's credentials.
+    """
+    found = _address(address)
+    if found is None:
+        return "is no address"
+    if found in _METADATA or found.is_link_local:
+        return "is one at which machines get credentials, not models"
+    return "" if near or found.is_global else "is private"
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    """Return an address, an IPv4 one that IPv6 only wraps as itself; None where a host is a name."""
+    try:
+        found = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(found, IPv4Address):
+        return found
+    return found.ipv4_mapped or (IPv4Address(found.packed[-4:]) if found in _NAT64 else found)
 
 
 def looks_like_a_key(text: str) -> bool:

@@ -1,10 +1,12 @@
-"""Lets clients in by their tokens. On loopback everybody may ask until a token is made; elsewhere nobody without one.
+"""Lets clients in by their tokens. On loopback everybody may ask a model until a token is made; elsewhere nobody.
 
-A token gets no further than this: what is passed on of a request is the client's name.
+What is no model's API wants a token in any case: the admin's, from the private file in the home, or a client's where it
+is the client's own business. A token gets no further than this: what is passed on of a request is who asks.
 """
 
 from __future__ import annotations
 
+import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -13,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from registry.errors import LedgerError, ModelBreederError
-from registry.tokens import Client, ClientToken
+from registry.tokens import LOCAL_CLIENT, Client, ClientToken
 from router.dialects.known import dialect_at
 from router.http_wire import HttpWire
 from router.problems import UnauthenticatedError, problem_of
@@ -23,7 +25,12 @@ _log = logging.getLogger("modelbreeder.router")
 TOKENS_TTL_S = 1.0
 """For how long a token that was revoked, or made, by another process may not be known as such."""
 TOKEN_HEADERS = ("authorization", "x-api-key", "api-key")
-_OPEN_PATHS = frozenset({"/healthz"})
+OPEN_PATHS = frozenset({"/healthz"})
+CLIENTS_PATHS = frozenset({"/v1/feedback", "/v1/route/explain"})
+"""What a client with a token may do in its own name, and nobody without one."""
+ADMIN_PATHS = frozenset({"/metrics"})
+ADMIN_FILE = "admin.token"
+"""The admin's token, in the data folder of the home."""
 _LONGEST = 512
 
 
@@ -38,13 +45,21 @@ class TokenReader(Protocol):
 class Access:
     """Knows clients by their tokens; what cannot be read anew stays as it was last known."""
 
-    def __init__(self, tokens: TokenReader, monotonic: Callable[[], float], *, always: bool = False) -> None:
-        """Know the tokens of a reader; `always` demands one even where none was made."""
+    def __init__(
+        self, tokens: TokenReader, monotonic: Callable[[], float], *, admin: str = "", always: bool = False
+    ) -> None:
+        """Know the tokens of a reader, and the admin's; `always` demands one even where none was made."""
         self._tokens = tokens
+        self._admin = admin.encode()
         self._monotonic = monotonic
         self._always = always
         self._known: Sequence[ClientToken] | None = None
         self._read_at_s = 0.0
+
+    def is_admin(self, headers: Mapping[str, str]) -> bool:
+        """Say whether one of these headers (lower case) has the admin's token, in a time that tells nothing of it."""
+        given = (token.encode("utf-8", "surrogatepass") for token in _presented(headers))
+        return bool(self._admin) and any(hmac.compare_digest(token, self._admin) for token in given)
 
     def client_of(self, headers: Mapping[str, str]) -> Client:
         """Return who asks with these headers (lower case).
@@ -82,7 +97,7 @@ class Access:
 
 
 class Guarded:
-    """ASGI middleware that refuses whoever may not ask, and notes who may as the request's `state.client`."""
+    """ASGI middleware that refuses whoever may not ask, and notes who may: `state.client` and `state.is_admin`."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -90,16 +105,29 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it with 401."""
-        if scope["type"] == "http" and scope["path"] not in _OPEN_PATHS:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             try:
-                client = self._access.client_of(Headers(scope=scope))
+                # A route's pattern ends in `$`, which takes a path with a line feed behind it too.
+                known = self._admitted(Headers(scope=scope), scope["path"].removesuffix("\n"))
             except ModelBreederError as error:
                 asks = {"www-authenticate": "Bearer"} if isinstance(error, UnauthenticatedError) else {}
                 wire = HttpWire(send, dialect_at(scope["path"]), request_id=name_of(scope))
                 await wire.refuse(problem_of(error), asks)
                 return
-            scope.setdefault("state", {})["client"] = client
+            scope.setdefault("state", {}).update(known)
         await self._app(scope, receive, send)
+
+    def _admitted(self, headers: Mapping[str, str], path: str) -> dict[str, object]:
+        """Return what is noted of who asks for a path; raise as `Access.client_of` where they may not."""
+        if self._access.is_admin(headers):
+            return {"client": Client(), "is_admin": True}
+        client = self._access.client_of(headers)
+        if path in ADMIN_PATHS or (path in CLIENTS_PATHS and client.name == LOCAL_CLIENT):
+            also = ", or a client's" if path in CLIENTS_PATHS else ""
+            raise UnauthenticatedError(
+                f"{path} wants the admin's token{also}; send as Bearer what data/{ADMIN_FILE} of its home holds"
+            )
+        return {"client": client, "is_admin": False}
 
 
 def _presented(headers: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -18,6 +19,8 @@ from typing_extensions import override
 
 from registry.entities import Json
 from registry.errors import ModelBreederError
+from registry.ledger import Ledger
+from registry.ledger_reading import unknown
 from registry.tokens import LOCAL_CLIENT, Client
 from router.access import TOKEN_HEADERS, Guarded
 from router.admission import InFlight
@@ -32,7 +35,7 @@ from router.explaining import explain, plain, read_question
 from router.health import model_names, readiness
 from router.hints import parse_hints
 from router.http_wire import HttpWire, race, read_json_body
-from router.origins import LoopbackOnly, is_loopback
+from router.origins import OwnNamesOnly
 from router.problems import Problem, ProblemType, problem_of, unknown_path
 from router.reloading import FileState
 from router.request_ids import Named, name_answer, name_of
@@ -76,10 +79,13 @@ def make_app(
     handlers = {HTTPException: _http_error, ModelBreederError: _known_error, Exception: _unknown_error}
     guards = [
         Middleware(Named, new_id=deps.outside.new_id),
-        Middleware(LoopbackOnly, any_host=not is_loopback(deps.settings.daemon.host)),
+        Middleware(OwnNamesOnly, hosts=deps.settings.daemon.hosts),
         Middleware(Guarded, access=deps.access),
     ]
-    return Starlette(routes=routes, middleware=guards, exception_handlers=handlers)
+    app = Starlette(routes=routes, middleware=guards, exception_handlers=handlers)
+    # A redirect would go to whatever Host a request names.
+    app.router.redirect_slashes = False
+    return app
 
 
 class Surface:
@@ -124,9 +130,11 @@ class Surface:
         return _json(model_object(name, owner, self._deps.outside.clock()))
 
     async def feedback(self, request: Request) -> Response:
-        """POST /v1/feedback."""
-        kept = await self._deps.verdicts.give(parse_feedback(await read_json_body(request)), _client(request).name)
-        return _json(plain(kept))
+        """POST /v1/feedback, by a client on answers of its own, by the admin on all."""
+        body, client = parse_feedback(await read_json_body(request)), _client(request).name
+        if not request.state.is_admin:
+            await asyncio.to_thread(_check_owner, self._deps.ledger, body.interaction, client)
+        return _json(plain(await self._deps.verdicts.give(body, client)))
 
     async def explain(self, request: Request) -> Response:
         """POST /v1/route/explain, `?surface=` where it is no chat request."""
@@ -137,23 +145,26 @@ class Surface:
         return _json(explain(self._deps.router, incoming, outside.new_id(), outside.clock()))
 
     async def healthz(self, _: Request) -> Response:
-        """GET /healthz: the process answers. What is wrong with a policy, `/readyz` tells those who may know."""
-        bad = self._policy_file().problem != ""
-        policy: Json = {"digest": self._deps.router.policy_digest, "file": "refused" if bad else "in force"}
-        return _json({"status": "ok", "in_flight": self._in_flight.count, "policy": policy})
+        """GET /healthz: the process answers, and tells nothing else, as anybody may ask."""
+        return _json({"status": "ok"})
 
-    async def readyz(self, _: Request) -> Response:
-        """GET /readyz: the ledger can be written and somebody can answer."""
+    async def readyz(self, request: Request) -> Response:
+        """GET /readyz: the ledger can be written and somebody can answer; the findings are for the admin."""
         ready, checks = await readiness(self._deps)
-        file = self._policy_file()
-        doubts: Json = [one.line for one in self._deps.router.rulebook.problems]
+        status: Json = "ready" if ready else "not ready"
+        body: dict[str, Json] = {"status": status, **(self._details(checks) if request.state.is_admin else {})}
+        return _json(body, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _details(self, checks: dict[str, Json]) -> dict[str, Json]:
+        file, router = self._policy_file(), self._deps.router
         policy: Json = {
+            "digest": router.policy_digest,
+            "file": "refused" if file.problem else "in force",
             "problem": file.problem or None,
-            "doubts": doubts,
+            "doubts": [one.line for one in router.rulebook.problems],
             "waiting_for_restart": list(file.waiting),
         }
-        body: Json = {"status": "ready" if ready else "not ready", "checks": checks, "policy": policy}
-        return _json(body, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+        return {"checks": checks, "policy": policy, "in_flight": self._in_flight.count}
 
 
 class _TurnResponse(Response):
@@ -200,8 +211,14 @@ def _incoming(request: Request, dialect: Dialect, raw: bytes) -> Incoming:
 
 def _headers(request: Request) -> dict[str, str]:
     """Return what a request says beside its body, without a token of ours, which was for the door."""
-    hidden = TOKEN_HEADERS if _client(request).name != LOCAL_CLIENT else ()
+    hidden = TOKEN_HEADERS if request.state.is_admin or _client(request).name != LOCAL_CLIENT else ()
     return {name: value for name, value in request.headers.items() if name not in hidden}
+
+
+def _check_owner(ledger: Ledger, interaction_id: str, client: str) -> None:
+    """Raise NotFoundError, as for one that is not there, where an interaction is another client's."""
+    if ledger.interaction(interaction_id).intent.client != client:
+        raise unknown(interaction_id)
 
 
 def _client(request: Request) -> Client:

@@ -118,14 +118,14 @@ class Attempt:
             status=status,
             runtime=decision.selected_runtime,
             model=decision.selected_model_or_stack,
-            response=self._mask(response) if self._asks_private else response,
+            response=self._mask(response),
             usage=usage,
             cost_usd=cost_usd,
             cloud_cost_usd=cloud_cost_usd,
             latency_ms=(self.monotonic() - self.started_s) * 1000,
             ttft_ms=ttft_ms,
             confidence=confidence,
-            verification=verification,
+            verification=self._mask(verification),
             error=None if error is None else self.mask_error(error),
         )
 
@@ -150,9 +150,13 @@ class Attempt:
             return "an error that cannot be masked"
 
     def _mask(self, said: Json) -> Json:
-        """Return an answer as the ledger may hold it, None where it cannot be masked."""
+        """Return an answer, or what is said of it, as the ledger may hold it, None where it cannot be masked.
+
+        Who was asked with placeholders says them again, and values of its own.
+        """
+        masker = self.routed.redaction.masker
         try:
-            return cast("Json", self.routed.redaction.masker.mask_json(said))
+            return cast("Json", (masker.mask_json if self._asks_private else masker.mask_report_json)(said))
         except (RedactionError, RecursionError):
             return None
 
@@ -214,10 +218,11 @@ def intent_of(
         purpose=purpose,
         envelope=routed.envelope,
         decision=replace(decision, context=context_cut(routed, decision)),
-        request_received=routed.masked,
+        request_received=routed.masked if routed.inspected else None,
         surface=routed.incoming.dialect.surface,
-        request_sent=sent_body(routed, decision),
+        request_sent=sent_body(routed, decision) if routed.inspected else None,
         client=routed.incoming.client.name,
+        trust_tier=routed.incoming.client.trust_tier,
         parent_id=parent_id,
         redactions=dict(routed.redaction.counts),
     )

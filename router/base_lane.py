@@ -124,7 +124,8 @@ class BaseLane:
     async def _ask_again(self, attempt: Attempt, chat: JsonObject) -> JsonObject:
         wire = attempt.routed.wire
         body = wire.outgoing(wire.from_chat(chat), attempt.target.model)
-        parcel = replace(parcel_of(attempt), masked=body, received=body, deadline_s=attempt.remaining_s)
+        # It holds real values: nothing of it may be taken for masked.
+        parcel = replace(parcel_of(attempt), masked={}, received=body, deadline_s=attempt.remaining_s)
         reply = await self.upstreams.egress.send_again(parcel, self.upstreams.recorder.attempted)
         try:
             await check_status(reply, attempt)

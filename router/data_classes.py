@@ -1,8 +1,9 @@
 """Which data class a request is of, where nobody says so: by what redaction finds, by paths, by patterns, by code.
 
 The narrowest holds: a local-only class before any other, any other before public, whatever the client hints. Paths and
-patterns are looked for in the masked texts, in linear time, wherever they stand: in diffs, titles of code, calls of
-tools or plain words.
+patterns are looked for in linear time, wherever they stand: in diffs, titles of code, calls of tools or plain words.
+They are looked for in the masked texts, and where something was masked in the texts as they came too: a path that is
+masked tells its class all the same.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import orjson
 
@@ -68,7 +70,14 @@ class DataClasses:
         self._rules = tuple(map(_compiled, policy.classes))
         self._looks = any(rule.paths or rule.patterns for rule in self._rules)
 
-    def narrowest(self, hint: str | None, body: JsonObject, chat: JsonObject, findings: Mapping[str, int]) -> str:
+    def narrowest(
+        self,
+        hint: str | None,
+        body: JsonObject,
+        chat: JsonObject,
+        findings: Mapping[str, int],
+        unmasked: Callable[[JsonObject], object] | None = None,
+    ) -> str:
         """Return the class of a request.
 
         Args:
@@ -76,16 +85,23 @@ class DataClasses:
             body: the masked request in its own dialect.
             chat: the same in the chat form.
             findings: masked values by type.
+            unmasked: puts the masked values back, where they are known.
 
         """
-        found = [*self._found(body, findings), *([CODE] if holds_code(objects(chat.get("messages"))) else [])]
+        told = self._said(body, unmasked if any(findings.values()) else None)
+        found = [*self._found(told, findings), *([CODE] if holds_code(objects(chat.get("messages"))) else [])]
         return max((hint or PUBLIC, *found), key=self._rank)
 
     def _rank(self, name: str) -> int:
         return 2 if name in self._local_only else int(name != PUBLIC)
 
-    def _found(self, body: JsonObject, findings: Mapping[str, int]) -> Iterator[str]:
-        said = "\n".join(_texts([body.get(field) for field in _SAID_IN])) if self._looks else ""
+    def _said(self, body: JsonObject, unmasked: Callable[[JsonObject], object] | None) -> str:
+        if not self._looks:
+            return ""
+        masked: JsonObject = {field: body[field] for field in _SAID_IN if field in body}
+        return "\n".join(_texts([masked, cast("Json", unmasked(masked)) if unmasked else None]))
+
+    def _found(self, said: str, findings: Mapping[str, int]) -> Iterator[str]:
         pieces = list(_pieces(said))
         for rule in self._rules:
             told = any(findings.get(kind, 0) for kind in rule.types)

@@ -14,27 +14,30 @@ from urllib.request import getproxies, proxy_bypass
 
 from registry.artifacts import ArtifactStore
 from registry.catalog import Catalog
-from registry.database import Database, open_database
+from registry.database import Database
 from registry.entities import Purpose
 from registry.home import Home, socket_folder
+from registry.home_database import open_home_database
 from registry.ids import Clock, NewId, new_id, utc_now
 from registry.ledger import Ledger, new_writer_id
 from registry.ledger_writer import LedgerWriter
+from registry.own_secrets import secret_in
 from registry.processes import this_process
 from registry.settings import Settings, UpstreamSettings
 from registry.spending import Spending
 from registry.tokens import Tokens
-from router.access import Access
+from router.access import ADMIN_FILE, Access
 from router.asked_again import AskedAgain
 from router.base_lane import BaseLane
 from router.budgets import Budgets
 from router.cloud_lane import CloudLane
 from router.egress import Egress
 from router.engines import EnginePool, OwnedEngine, engine_for
+from router.inspection import Inspectors
 from router.local_lane import LocalLane
 from router.loops import Loops
 from router.masker_memory import MaskerMemory
-from router.origins import is_loopback
+from router.origins import is_reachable
 from router.pricing import Prices
 from router.recording import Recorder
 from router.reloading import open_rulebook
@@ -84,7 +87,7 @@ def real_outside(settings: Settings, environ: Mapping[str, str]) -> Outside:
 
     def make_cloud(name: str, upstream: UpstreamSettings) -> Cloud:
         key = environ.get(upstream.api_key_env) if upstream.api_key_env else None
-        return HttpCloud(name, upstream, key, proxy_for(upstream.base_url))
+        return HttpCloud(name, upstream, key, proxy_for(upstream))
 
     def make_engine(base: Path) -> OwnedEngine:
         folder = socket_folder(environ)
@@ -95,11 +98,14 @@ def real_outside(settings: Settings, environ: Mapping[str, str]) -> Outside:
     return Outside(make_cloud, make_engine, missing)
 
 
-def proxy_for(base_url: str) -> str | None:
-    """Return the proxy that the usual environment variables name for a URL, None for a direct connection."""
-    parts = urlsplit(base_url)
-    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if not parts.hostname or loopback or proxy_bypass(parts.hostname):
+def proxy_for(upstream: UpstreamSettings) -> str | None:
+    """Return the proxy that the usual environment variables name for an upstream, None for a direct connection.
+
+    What is sent to the user's own machines passes nobody else's.
+    """
+    parts = urlsplit(upstream.base_url)
+    near = upstream.trust == "private" or parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not parts.hostname or near or proxy_bypass(parts.hostname):
         return None
     return getproxies().get(parts.scheme)
 
@@ -116,7 +122,7 @@ async def open_deps(
     prices = Prices(settings.upstreams)
     home.prepare()
     async with AsyncExitStack() as stack:
-        database = open_database(settings.ledger.url or home.database_url)
+        database = open_home_database(home, settings.ledger)
         stack.callback(database.close)
         ledger = Ledger(database, new_writer_id("router", this_process(), outside.new_id), outside.new_id)
         registry = Registry(Catalog(database), outside.monotonic)
@@ -147,7 +153,8 @@ async def open_deps(
         files = ArtifactStore(home.artifacts)
         engines = EnginePool(files, outside.make_engine)
         stack.push_async_callback(engines.aclose)
-        memory = MaskerMemory(outside.monotonic)
+        memory, inspectors = MaskerMemory(outside.monotonic), Inspectors()
+        stack.callback(inspectors.close)
         cloud = CloudLane(egress, recorder, prices, budgets)
         turns = Turns(
             router=router,
@@ -156,11 +163,17 @@ async def open_deps(
             base=BaseLane(cloud),
             recorder=recorder,
             memory=memory,
+            inspectors=inspectors,
             purpose=purpose or settings.ledger.purpose,
             clock=outside.clock,
             new_id=outside.new_id,
             monotonic=outside.monotonic,
         )
         verdicts = Verdicts(recorder, lambda: router.rulebook.redactor, memory, outside.clock)
-        access = Access(Tokens(database), outside.monotonic, always=not is_loopback(settings.daemon.host))
+        access = Access(
+            Tokens(database),
+            outside.monotonic,
+            admin=secret_in(home.data / ADMIN_FILE),
+            always=is_reachable(settings.daemon),
+        )
         yield Deps(settings, outside, database, ledger, writer, registry, router, turns, verdicts, budgets, access)

@@ -78,6 +78,7 @@ def explain(router: Router, incoming: Incoming, interaction_id: str, now: dateti
             "decision": plain(intent.decision),
             "envelope": plain(intent.envelope),
             "redactions": {},
+            "places": [],
             "context": None,
             "leaves": None,
             "verification": [],
@@ -90,7 +91,8 @@ def explanation(routed: Routed) -> JsonObject:
     """Return a decision as JSON.
 
     `leaves` says which cloud would get the request, in which dialect and when, null where none would; `request_sent`
-    is what the model that is asked first gets, masked; `verification` names the checks of a local answer.
+    is what the model that is asked first gets, masked; `places` says where in the request as it came which placeholder
+    stands for a value; `verification` names the checks of a local answer.
     """
     leaves, decision = _leaves(routed), routed.decision
     asked = routed.aimed_at_base() if routed.chose_base else routed
@@ -99,6 +101,7 @@ def explanation(routed: Routed) -> JsonObject:
         "decision": plain(decision),
         "envelope": plain(routed.envelope),
         "redactions": dict(routed.redaction.counts),
+        "places": plain(routed.redaction.masker.places(routed.incoming.request.body)),
         "context": _context(routed),
         "leaves": leaves,
         "verification": _verification(routed),

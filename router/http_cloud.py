@@ -1,17 +1,23 @@
 """The real upstream: one configured model server over aiohttp.
 
-No redirects, no compression, no retries here; a credential goes to its upstream's own base URL and nowhere else.
+No redirects, no compression, no retries here; a credential goes to its upstream's own base URL and nowhere else. What
+its name resolves to is looked at where the socket is made, so that the address connected to is the one that was judged.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator
+from functools import partial
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 from registry.errors import ConfigError, UpstreamError
 from registry.settings import UpstreamSettings
+from registry.upstreams import address_flaw
 from router.upstream import CloudReply, CloudRequest, UnreachableError, UpstreamTimeoutError
 
 _USER_AGENT = "modelbreeder/0.1"
@@ -22,14 +28,25 @@ _ANTHROPIC_VERSION = "2023-06-01"
 class HttpCloud:
     """One configured upstream over a pool of connections; make it inside a running event loop."""
 
-    def __init__(self, name: str, settings: UpstreamSettings, key: str | None, proxy: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: UpstreamSettings,
+        key: str | None,
+        proxy: str | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
         """Take the key that `settings.api_key_env` held at start, None where it was not set."""
         self._name = name
         self._settings = settings
         self._key = key.strip() if key else None
         self._proxy = proxy
+        # A proxy looks the name up itself; its own address is its user's business.
+        near = settings.may_be_near or proxy is not None
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=30, resolver=resolver, socket_factory=partial(_socket_for, near=near)
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
@@ -128,6 +145,16 @@ class HttpReply:
     def close(self) -> None:
         """Drop the connection; one whose body was read to its end is back in the pool already."""
         self._response.close()
+
+
+def _socket_for(info: aiohttp.AddrInfoType, *, near: bool) -> socket.socket:
+    """Return a socket for an address that may be asked; OSError, which is told as unreachable, for any other."""
+    family, kind, protocol, _, where = info
+    address = str(where[0])
+    if flaw := address_flaw(address, near=near):
+        hint = "name a model server" if near else "set internal = true for an upstream of your own network"
+        raise OSError(errno.EACCES, f"its address {address} {flaw}; {hint}")
+    return socket.socket(family, kind, protocol)
 
 
 def _silent(name: str, settings: UpstreamSettings) -> UpstreamTimeoutError:

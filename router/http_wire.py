@@ -150,7 +150,7 @@ async def read_json_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes
     """Return the body of a JSON request.
 
     Raises:
-        MediaTypeError: it is not declared as JSON, as a web form would not be.
+        MediaTypeError: it is not declared as JSON, as a web form would not be, or is compressed.
         TooLargeError: it is longer than the limit, in bytes.
         InvalidRequestError: the client left in the middle of it.
 
@@ -158,6 +158,10 @@ async def read_json_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != "application/json":
         raise MediaTypeError(f"content-type is {media_type!r}; send application/json")
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        # A small body may unpack to any size.
+        raise MediaTypeError(f"content-encoding is {coding[:40]!r}; send the body as it is")
     if int(request.headers.get("content-length") or 0) > limit:
         raise TooLargeError(f"the body is over {limit:,} bytes; send less")
     body = bytearray()

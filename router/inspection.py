@@ -1,23 +1,90 @@
-"""Decides on a request in bounded time; whatever fails on the way, a bug as well, leaves it where it is."""
+"""Masks a request and decides on it in bounded time; whatever fails on the way, a bug as well, goes no further.
+
+A small request is masked at once: the built-in scan is linear. A long one, and any at which outside code looks, is
+masked in one of a few threads, so that the daemon goes on serving others; where those are all stuck, it is refused.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import logging
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Final, cast
+
+import orjson
 
 from registry.errors import ModelBreederError, RedactionError
+from router.detector_process import ends_at
 from router.exchange import Incoming
+from router.given_names import with_plain_names
+from router.redaction.redactor import Redaction, RuleRedactor
+from router.redaction.spans import is_unbounded
 from router.routed import Routed
 from router.routing import Router
 
-INSPECTION_S = 20.0
+INSPECTION_S: Final = 20.0
 """Seconds that masking a request and deciding on it may take."""
+AT_ONCE_BYTES: Final = 256 << 10
+"""What is masked on the event loop is not longer; that takes some 40 ms."""
+THREADS: Final = 2
 _log = logging.getLogger("modelbreeder.router")
 
 
-def inspected(
-    router: Router, incoming: Incoming, interaction_id: str, now: datetime, monotonic: Callable[[], float]
+class Inspectors:
+    """A few threads that mask what could keep the event loop from others."""
+
+    def __init__(self, limit_s: float = INSPECTION_S, threads: int = THREADS) -> None:
+        self._limit_s = limit_s
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._stuck = 0
+        """Threads that are still busy with what nobody waits for any more."""
+
+    async def redacted(self, redactor: RuleRedactor, incoming: Incoming) -> Redaction:
+        """Return a request masked; raise RedactionError where that fails or is not done in time."""
+        outside = any(is_unbounded(one) for one in redactor.detectors)
+        if not outside and _size(incoming) <= AT_ONCE_BYTES:
+            return _redact(redactor, incoming)
+        if self._stuck >= self._threads:
+            raise RedactionError("inspecting earlier requests has not ended yet, so this one goes nowhere; try later")
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, "inspector")
+        context = contextvars.copy_context()
+        context.run(ends_at.set, time.monotonic() + self._limit_s)
+        work = self._pool.submit(context.run, _redact, redactor, incoming)
+        waited = asyncio.wrap_future(work)
+        try:
+            done, _ = await asyncio.wait({waited}, timeout=self._limit_s)
+            if done:
+                return waited.result()
+        finally:
+            waited.cancel()
+        if not work.cancelled():
+            self._stuck += 1
+            loop = asyncio.get_running_loop()
+            work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free))
+        raise RedactionError(f"inspecting the request took {self._limit_s:g} s, so it goes nowhere; send less")
+
+    def _free(self) -> None:
+        self._stuck -= 1
+
+    def close(self) -> None:
+        """Let the threads end."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def inspected(
+    router: Router,
+    inspectors: Inspectors,
+    incoming: Incoming,
+    interaction_id: str,
+    now: datetime,
+    monotonic: Callable[[], float],
 ) -> Routed:
     """Decide on one request.
 
@@ -26,9 +93,12 @@ def inspected(
         ModelBreederError: it cannot be understood.
 
     """
-    began_s = monotonic()
+    began_s, rulebook = monotonic(), router.rulebook
     try:
-        routed = router.route(incoming, interaction_id, now)
+        incoming = with_plain_names(incoming, rulebook.redactor)
+        redaction = await inspectors.redacted(rulebook.redactor, incoming)
+        # What was masked by rules that are no longer in force is masked again.
+        routed = router.route(incoming, interaction_id, now, redaction if router.rulebook is rulebook else None)
     except ModelBreederError:
         raise
     except Exception as bug:  # the request boundary: it counts as a bug of the redactor, which fails closed
@@ -39,3 +109,13 @@ def inspected(
     if took_s >= INSPECTION_S:
         raise RedactionError(f"inspecting the request took {took_s:.0f} s, so it goes nowhere; send less")
     return routed
+
+
+def _redact(redactor: RuleRedactor, incoming: Incoming) -> Redaction:
+    return redactor.redact(cast("dict[str, object]", incoming.request.body), sets_aside=True)
+
+
+def _size(incoming: Incoming) -> int:
+    """Return the length of a request in bytes, as its client says or as it would be written."""
+    said = incoming.headers.get("content-length", "")
+    return int(said) if said.isdecimal() else len(orjson.dumps(incoming.request.body))

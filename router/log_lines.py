@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from traceback import walk_tb
+from traceback import format_tb, walk_tb
 from typing import TextIO
 
 from typing_extensions import override
@@ -162,6 +162,11 @@ def _shown(value: object) -> object:
     """Return an argument as a line may hold it; why the ledger failed is the database's own words."""
     quotes_nothing = not isinstance(value, BaseException) or isinstance(value, LedgerError)
     return value if quotes_nothing else type(value).__name__
+
+
+def bug_text(error: BaseException) -> str:
+    """Return where an exception was raised and what it and its causes are, not what they say, on several lines."""
+    return "".join(format_tb(error.__traceback__)) + _types(error)
 
 
 def _types(error: BaseException) -> str:

@@ -76,7 +76,7 @@ def parcel_of(attempt: Attempt) -> Parcel:
         upstream=attempt.target.upstream,
         masked=upstream_body(routed, routed.with_opaque(routed.leaving)),
         received=upstream_body(routed, routed.incoming.request.body),
-        headers=routed.incoming.headers if routed.wire.surface == routed.incoming.dialect.surface else {},
+        headers=routed.vouched if routed.wire.surface == routed.incoming.dialect.surface else {},
         deadline_s=attempt.remaining_s,
         path=routed.wire.path,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +22,8 @@ from router.rulebook import Rulebook, compile_rulebook
 _log = logging.getLogger("modelbreeder.router")
 LOOK_EVERY_S = 1.0
 _SWAPPED = frozenset({"policy", "redaction"})
+ReadSettings: TypeAlias = Callable[[Path, bool], Settings]
+"""Reads settings from a file, which must exist or need not."""
 _Mark: TypeAlias = "tuple[int, int, int] | None"
 
 
@@ -52,8 +54,9 @@ class FileState:
 class Reloader:
     """Keeps a router's rulebook as its file says; one per daemon."""
 
-    def __init__(self, file: Path, router: Router) -> None:
+    def __init__(self, file: Path, router: Router, read: ReadSettings | None = None) -> None:
         self._file = file
+        self._read = read or (lambda file, must_exist: load_settings(file, must_exist=must_exist))
         self._router = router
         self._built_of = router.rulebook.settings
         self._mark = self._pending = _mark(file)
@@ -117,7 +120,7 @@ class Reloader:
     def _reading(self) -> Settings | ConfigError:
         try:
             # Without a file the defaults hold, but a file that goes away must not take its policy along.
-            return load_settings(self._file, must_exist=self._existed)
+            return self._read(self._file, self._existed)
         except ConfigError as error:
             return error
 

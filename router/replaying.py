@@ -59,7 +59,7 @@ class Replayer(Router):
         champion = self._registry.current().champions.get(asked.workflow or "")
         local = self._local_offer(chat, prompt, place, champion)
         cloud = self._cloud_offer(place, envelope, intent.surface, intent.at_utc)
-        base = self._base_offer(chat, envelope, place, intent.at_utc)
+        base = self.base_for(chat, envelope, place, intent.at_utc)
         given = PolicyInput(envelope, policy, intent.at_utc, local, cloud, base)
         return decide(self.rulebook.rules, given, self.rulebook.digest).decision
 

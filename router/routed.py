@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
@@ -10,6 +11,7 @@ from registry.entities import Lane, RouteDecision, TaskEnvelope
 from registry.prompting import Prompt
 from router.asked_again import NO_ASK, Ask
 from router.chat import JsonObject
+from router.client_telemetry import is_own_vendor, without_telemetry
 from router.dialects.known import dialect_of
 from router.dialects.protocol import Dialect
 from router.exchange import Incoming
@@ -47,6 +49,10 @@ class Routed:
     """The request less what its task does not need, where policy sends no more than that to a cloud."""
     ask: Ask = NO_ASK
     """What it asks, as it is known again when it is asked once more."""
+    vouched: Mapping[str, str] = field(default_factory=dict)
+    """The client's headers that an upstream of its own dialect may see."""
+    inspected: bool = True
+    """Whether it could be masked; what could not is `chat` as it came, for the general base, and never recorded."""
 
     @property
     def decision(self) -> RouteDecision:
@@ -82,8 +88,17 @@ class Routed:
 
     @property
     def leaving(self) -> JsonObject:
-        """The masked request as it leaves the machine, in its own dialect."""
-        return self.reduced.body if self.reduced else self.masked
+        """The masked request as it leaves the machine, in its own dialect; what only its vendor may know stays here."""
+        body = self.reduced.body if self.reduced else self.masked
+        return body if self._tells_its_vendor else without_telemetry(body)
+
+    @property
+    def _tells_its_vendor(self) -> bool:
+        """Whether the upstream is the user's own, or the client's own vendor, whom it tells of itself anyway."""
+        if self.cloud is None or self.cloud.private:
+            return True
+        upstream = self.rulebook.settings.upstreams[self.cloud.target.upstream]
+        return is_own_vendor(self.incoming.dialect.surface, upstream.base_url)
 
     @property
     def leaving_tokens(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import cast
@@ -36,10 +36,13 @@ from router.policy import decide
 from router.pricing import Prices
 from router.problems import InvalidRequestError
 from router.recording import Latencies
+from router.redaction.redactor import Redaction
 from router.routed import Routed
 from router.rulebook import Rulebook
 from router.sparing import least_context
 from router.standings import Registry
+from router.told_classes import ToldClasses
+from router.vendor_headers import vouched_headers
 
 BY_NAME = "asked for by name"
 _NAMED_VERSIONS = 20
@@ -60,6 +63,7 @@ class Router:
         budgets: Budgets | None = None,
         loops: Loops | None = None,
         asked: AskedAgain | None = None,
+        told: ToldClasses | None = None,
     ) -> None:
         """Begin with a rulebook and what is remembered of earlier tasks, which is nothing by default.
 
@@ -73,6 +77,7 @@ class Router:
         self._prices = prices
         self._latencies = latencies
         self._asked = asked or AskedAgain(time.monotonic, b"")
+        self._told = told or ToldClasses(time.monotonic)
         self._engine_missing = engine_missing
 
     @property
@@ -84,8 +89,10 @@ class Router:
     def _settings(self) -> Settings:
         return self.rulebook.settings
 
-    def route(self, incoming: Incoming, interaction_id: str, now: datetime) -> Routed:
-        """Decide on one request.
+    def route(
+        self, incoming: Incoming, interaction_id: str, now: datetime, redaction: Redaction | None = None
+    ) -> Routed:
+        """Decide on one request, which is masked first unless that was done by the same rulebook.
 
         Raises:
             RedactionError: something in it could not be inspected, so it may go nowhere.
@@ -94,11 +101,14 @@ class Router:
         """
         rulebook = self.rulebook
         _check_class(incoming.hints.data_class, rulebook.policy.data_classes)
-        redaction = rulebook.redactor.redact(cast("dict[str, object]", incoming.request.body), sets_aside=True)
-        place = self._place(incoming)
-        standings = self._registry.current()
+        if redaction is None:
+            redaction = rulebook.redactor.redact(cast("dict[str, object]", incoming.request.body), sets_aside=True)
         masked = cast("JsonObject", redaction.body)
         chat = incoming.dialect.to_chat(masked)
+        told = self._told_class(incoming, chat)
+        place = self.place_of(incoming)
+        self._check_model(incoming, redaction.body.get("model"))
+        standings = self._registry.current()
         prompt = prompt_of(chat.get("messages"))
         named = place.workflow or incoming.hints.workflow
         match = match_workflow(named, prompt, standings.by_fingerprint, standings.alike)
@@ -110,16 +120,16 @@ class Router:
             match,
             task_id=interaction_id,
             minimum_margin=rulebook.policy.minimum_margin,
-            redactions=redaction.counts,
+            redactions=redaction.found,
             customer_types=rulebook.policy.customer_data_types,
-            data_class=rulebook.classes.narrowest(incoming.hints.data_class, masked, chat, redaction.counts),
+            data_class=rulebook.classes.narrowest(told, masked, chat, redaction.found, redaction.masker.restore_json),
             opaque=bool(redaction.opaque),
             asked_before=self._asked.count(ask),
         )
         local = self._local_offer(chat, prompt, place, standings.champions.get(match.workflow or ""))
         spoken = incoming.dialect.surface
         cloud = self._cloud_offer(place, envelope, spoken, now)
-        base = self._base_offer(chat, envelope, place, now)
+        base = self.base_for(chat, envelope, place, now)
         loop = keys_of_loop(chat, envelope, incoming.client.name)
         kept = self.loops.lane_of(loop) if envelope.in_tool_loop else None
         budget = self._budget(rulebook.payer(incoming), chat, envelope, cloud, now)
@@ -129,7 +139,8 @@ class Router:
             incoming, interaction_id, now, redaction, chat, prompt, envelope, local, cloud, route, rulebook, base
         )
         context = least_context(spoken, routed.masked, given, route.decision, place)
-        return replace(routed, context=context, ask=ask, loop=loop)
+        vouched = vouched_headers(incoming.headers, redaction.masker.mask)
+        return replace(routed, context=context, ask=ask, loop=loop, vouched=vouched)
 
     def fall_back(
         self, routed: Routed, failure: FailureKind, asked: Sequence[Target], rests: Callable[[str], object]
@@ -157,12 +168,26 @@ class Router:
             return None
         return replace(routed, cloud=self._offer(found[0], routed.incoming.dialect.surface, routed.at))
 
-    def _place(self, incoming: Incoming) -> Place:
+    def place_of(self, incoming: Incoming) -> Place:
+        """Return what a request's model name asks for; raise InvalidRequestError where its hints contradict it."""
         policy, upstreams = self._settings.policy, self._settings.upstreams
         model = incoming.request.model
         place = read_place(model, upstreams, policy.cloud, self._is_specialist, self._specialists_of)
         _check_agreement(place, incoming.hints)
         return place
+
+    def _check_model(self, incoming: Incoming, masked: object) -> None:
+        """Refuse a model name that holds what is masked: it would leave as it is. Configured names may be any."""
+        model = incoming.request.model
+        known = any(model.partition("/")[2] in one.models or model in one.models for one in self._upstreams.values())
+        if not known and str(masked).strip() != model:
+            raise InvalidRequestError(
+                "model looks as if it held a secret or personal data, so it goes nowhere", "model"
+            )
+
+    @property
+    def _upstreams(self) -> Mapping[str, UpstreamSettings]:
+        return self._settings.upstreams
 
     def _budget(
         self, payer: Payer, chat: JsonObject, envelope: TaskEnvelope, cloud: CloudOffer | None, now: datetime
@@ -202,6 +227,15 @@ class Router:
         """Note that a request has got its answer: who asks the same again was not content with it."""
         self._asked.answered(routed.ask)
 
+    def _told_class(self, incoming: Incoming, chat: JsonObject) -> str | None:
+        """Return the class that the client gives, or gave what went before, of which the local-only one holds."""
+        client, hint, kept = incoming.client.name, incoming.hints.data_class, self.rulebook.policy.local_only_classes
+        if hint in kept:
+            self._told.tell(client, chat, hint)
+            return hint
+        recalled = self._told.recall(client, chat)
+        return recalled if recalled in kept else hint
+
     def _ask(self, incoming: Incoming, chat: JsonObject, payloads: Sequence[str]) -> Ask:
         session = session_of(incoming.request.body, incoming.hints.session, incoming.headers)
         return self._asked.ask_of(chat, incoming.client.name, session, incoming.headers, payloads)
@@ -221,7 +255,8 @@ class Router:
         private = is_private(upstream, target.model)
         return CloudOffer(target, private, price, latency_ms, _surface(upstream, target, spoken))
 
-    def _base_offer(self, chat: JsonObject, envelope: TaskEnvelope, place: Place, now: datetime) -> BaseOffer | None:
+    def base_for(self, chat: JsonObject, envelope: TaskEnvelope, place: Place, now: datetime) -> BaseOffer | None:
+        """Return the general local base of the settings, and whether it is fit for a request; None without one."""
         name = self._settings.local.general_upstream
         if name is None:
             return None

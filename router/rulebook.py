@@ -9,6 +9,7 @@ from registry.errors import ConfigError
 from registry.settings import PolicySettings, Settings
 from router.budgets import Payer
 from router.data_classes import DataClasses
+from router.detector_process import in_child
 from router.exchange import Incoming
 from router.judging import Judge
 from router.policy import Rules, compile_policy, digest_of
@@ -47,7 +48,7 @@ def compile_rulebook(settings: Settings, judge: Judge | None = None) -> Rulebook
         ConfigError: a rule or a pattern cannot be used.
 
     """
-    policy, redactor, judging = settings.policy, redactor_of(settings.redaction), judge or Judge()
+    policy, redactor, judging = settings.policy, redactor_of(settings.redaction, in_child), judge or Judge()
     _check_customer_types(policy.customer_data_types, redactor.types)
     classes, rules = DataClasses(policy, redactor.types), compile_policy(policy)
     found = (*problems(policy), *judging.problems)

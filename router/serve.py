@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import math
@@ -21,22 +20,24 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 from typing_extensions import override
 
-from registry.database import open_database
 from registry.errors import ConfigError, ConflictError
 from registry.home import Home
+from registry.home_database import open_home_database
 from registry.settings import DaemonSettings, Settings
 from registry.tokens import Tokens
 from router.admission import InFlight
 from router.app import make_app
+from router.bounded_http import BoundedHttp
 from router.deps import Deps, Outside, open_deps
 from router.home_lock import held
+from router.listening import BACKLOG, bind, check_tls
 from router.notifying import READY, STOPPING, Notifier
 from router.origins import is_loopback
-from router.reloading import Reloader, in_doubt
+from router.reloading import ReadSettings, Reloader, in_doubt
+from router.sweeping import Sweeper
 from router.tracing import Traced
 
 _log = logging.getLogger("modelbreeder.router")
-_BACKLOG = 512
 CLEAN_UP_S = 5.0
 """Seconds that requests cut off at the end of the drain have to record how they ended."""
 _INTERRUPTED_EXIT = 130
@@ -113,12 +114,14 @@ class _Daemon:
     say: Say
     stop: _Stop
     notifier: Notifier
+    read: ReadSettings | None
 
     @property
     def url(self) -> str:
         """Where it listens."""
         host, port = self.listener.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "https" if self.settings.daemon.tls_cert else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def ready(self, deps: Deps) -> None:
         """Say that requests are taken, to whoever started it and to systemd."""
@@ -131,12 +134,21 @@ class _Daemon:
         self.notifier.tell(READY)
 
 
-def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str, str], say: Say) -> int:
+def serve(
+    home: Home,
+    settings: Settings,
+    outside: Outside,
+    environ: Mapping[str, str],
+    say: Say,
+    read: ReadSettings | None = None,
+) -> int:
     """Serve until a signal; return the exit code, 0 after SIGTERM and 130 after Ctrl-C.
 
+    `read` reads the settings again when their file changes, where that file alone does not make them.
+
     Raises:
-        ConfigError: the address is not loopback and no token was made, an upstream is this daemon itself, or a rule
-            cannot be read.
+        ConfigError: the address is not loopback and no token was made or nothing speaks TLS, a certificate, an upstream
+            or a rule cannot be used.
         ConflictError: the port is taken, or another daemon serves this home.
 
     """
@@ -144,17 +156,16 @@ def serve(home: Home, settings: Settings, outside: Outside, environ: Mapping[str
     import uvloop
 
     stop = _Stop()
+    check_tls(settings.daemon)
     guarded = not is_loopback(settings.daemon.host) and has_tokens(home, settings)
     with stop.listening(), _bound(home, settings.daemon, guarded) as listener:
-        daemon = _Daemon(home, settings, outside, listener, say, stop, Notifier(environ))
+        daemon = _Daemon(home, settings, outside, listener, say, stop, Notifier(environ), read)
         _refuse_loops(settings, listener.getsockname()[1])
         with held(home, daemon.url), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if not home.config_file.exists():
                 say(f"{home.config_file} is not there, so the defaults hold; modelbreeder init writes it")
             for warning in missing_keys(settings, environ):
                 say(warning)
-            if guarded:
-                say(f"{daemon.url} is not loopback, and tokens travel as they are: put a proxy with TLS before it")
             runner.run(_serve(daemon))
     return _INTERRUPTED_EXIT if stop.signal == signal.SIGINT else 0
 
@@ -170,11 +181,11 @@ async def _serve(daemon: _Daemon) -> None:
         deps.ledger.reserve()
         deps.turns.cloud.prices.prepare()
         in_flight = InFlight(limits.max_in_flight, limits.max_waiting, limits.max_wait_s)
-        reloader = Reloader(daemon.home.config_file, deps.router)
+        reloader = Reloader(daemon.home.config_file, deps.router, daemon.read)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _on_hangup(daemon.stop, reloader))
         app = make_app(deps, in_flight, _watch(deps, in_flight, reloader), lambda: reloader.state)
         server = _Server(
-            _config(app, limits.drain_s),
+            _config(app, limits),
             lambda: daemon.ready(deps),
             lambda: daemon.notifier.tell(STOPPING),
         )
@@ -182,10 +193,17 @@ async def _serve(daemon: _Daemon) -> None:
         # Every full collection would look at all of this again: p99 of 16 clients was 161 ms with that, 92 without.
         gc.collect()
         gc.freeze()
-        async with _beside(daemon.notifier.keep_alive()), _beside(reloader.watch()):
+        sweeping = _sweeping(daemon, deps)
+        async with _beside(daemon.notifier.keep_alive()), _beside(reloader.watch()), _beside(sweeping):
             await server.serve(sockets=[daemon.listener])
             await _clean_up(in_flight)
         deps.ledger.retire()
+
+
+def _sweeping(daemon: _Daemon, deps: Deps) -> Coroutine[None, None, None]:
+    """Return what erases by and by what the ledger keeps no longer; its log is emptied by that, and lengthened anew."""
+    retention = daemon.settings.ledger.retention
+    return Sweeper(deps.database, retention, daemon.home.runs, daemon.outside.clock).keep_swept(deps.ledger.reserve)
 
 
 def _on_hangup(stop: _Stop, reloader: Reloader) -> Callable[[], None]:
@@ -204,7 +222,7 @@ def _on_hangup(stop: _Stop, reloader: Reloader) -> Callable[[], None]:
 def has_tokens(home: Home, settings: Settings) -> bool:
     """Say whether a token was ever made, without which nobody else's machine may ask."""
     home.prepare()
-    with closing(open_database(settings.ledger.url or home.database_url)) as database:
+    with closing(open_home_database(home, settings.ledger)) as database:
         return bool(Tokens(database).all())
 
 
@@ -240,19 +258,21 @@ def _tell_death(task: asyncio.Task[None]) -> None:
         _log.error("work beside the requests broke off", exc_info=task.exception())
 
 
-def _config(app: ASGIApp, drain_s: float) -> uvicorn.Config:
+def _config(app: ASGIApp, daemon: DaemonSettings) -> uvicorn.Config:
     return uvicorn.Config(
         Traced(app),
         loop="none",
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=math.ceil(drain_s),
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=math.ceil(daemon.drain_s),
+        ssl_certfile=daemon.tls_cert,
+        ssl_keyfile=daemon.tls_key,
     )
 
 
@@ -272,35 +292,6 @@ def _bound(home: Home, settings: DaemonSettings, guarded: bool) -> socket.socket
     except ConflictError:
         with held(home, "nowhere"):
             raise
-
-
-def bind(settings: DaemonSettings, *, guarded: bool = False) -> socket.socket:
-    """Return a socket that listens on the configured address, which is loopback unless tokens guard it.
-
-    Raises:
-        ConfigError: the address is no address, or not loopback and nothing guards it.
-        ConflictError: the port is taken.
-
-    """
-    host = "127.0.0.1" if settings.host == "localhost" else settings.host
-    if not is_loopback(host) and not guarded:
-        raise ConfigError(
-            f"daemon.host {host!r} is not loopback, where everybody could ask; "
-            "make a token first, with `modelbreeder token add NAME`, or listen on 127.0.0.1"
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, settings.port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            taken = f"port {settings.port} on {host} is taken; stop the other daemon or set daemon.port"
-            raise ConflictError(taken) from error
-        raise ConfigError(f"cannot listen on {host}:{settings.port}: {error}; set daemon.port") from error
-    return listener
 
 
 def _refuse_loops(settings: Settings, port: int) -> None:

@@ -78,11 +78,12 @@ class Registry:
         return self._standings
 
     def specialist(self, name: str) -> Specialist | None:
-        """Return a specialist by its public name, None where there is none."""
+        """Return a specialist by its public name, None where there is none, or it was withdrawn."""
         try:
-            return self._catalog.specialist(name)
+            found = self._catalog.specialist(name)
         except NotFoundError:
             return None
+        return None if found.withdrawn else found
 
 
 def read_standings(catalog: CatalogReader, before: Standings | None = None) -> Standings:

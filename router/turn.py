@@ -38,7 +38,7 @@ from router.handing_on import (
     sent_nowhere,
     stand_in,
 )
-from router.inspection import inspected
+from router.inspection import Inspectors, inspected
 from router.local_answer import LocalAnswer
 from router.local_lane import LocalLane
 from router.masker_memory import MaskerMemory
@@ -46,6 +46,7 @@ from router.problems import InvalidRequestError, UnservedError
 from router.recording import Recorder
 from router.routed import Routed
 from router.routing import Router
+from router.uninspected import kept_home, kept_names
 from router.unreadable import unreadable
 
 _BUG = "the daemon failed on this request; see its log"
@@ -64,6 +65,7 @@ class Turns:
     base: BaseLane
     recorder: Recorder
     memory: MaskerMemory
+    inspectors: Inspectors
     purpose: Purpose
     clock: Clock
     new_id: NewId
@@ -111,13 +113,16 @@ class Turns:
         return TurnError(ModelBreederError(_BUG), attempt.headers)
 
     async def _route(self, incoming: Incoming) -> Routed:
-        """Decide on a request; one that cannot be inspected, or not in time, goes nowhere and is recorded so."""
+        """Decide on a request; one that cannot be inspected, or not in time, stays, and is recorded without content."""
         interaction_id, now = self.new_id(), self.clock()
         try:
-            return inspected(self.router, incoming, interaction_id, now, self.monotonic)
+            return await inspected(self.router, self.inspectors, incoming, interaction_id, now, self.monotonic)
         except RedactionError as failed:
+            if home := kept_home(self.router, incoming, failed, interaction_id, now):
+                return home
             facts = {"interaction_id": interaction_id, "policy_digest": self.router.policy_digest}
-            intent, outcome = unreadable(incoming, failed, now=now, purpose=self.purpose, **facts)
+            kept = kept_names(self.router, incoming)
+            intent, outcome = unreadable(kept, failed, now=now, purpose=self.purpose, **facts)
             await self.recorder.record(intent, outcome)
             raise TurnError(failed, headers_of(intent)) from failed
 

@@ -52,6 +52,7 @@ def unreadable(
         request_received=None,
         request_sent=None,
         client=incoming.client.name,
+        trust_tier=incoming.client.trust_tier,
         surface=incoming.dialect.surface,
     )
     return intent, Outcome(interaction_id, now, Status.REFUSED, NOBODY, NOBODY, response=None, error=str(error))

@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 
-from breeder.cli import breeding, judging, raising, recipes, rehearsing, specialists, workflows
-from router.cli import add_commands
+from breeder.cli import breeding, forgetting, judging, raising, recipes, rehearsing, specialists, workflows
+from router.cli import add_commands, ledger
 from router.cli.frame import new_app, run
 
 __all__ = ["app", "main"]
@@ -18,6 +18,7 @@ app = new_app("Move repeated cloud work to small local specialists, and only whe
 add_commands(app)
 for module in (breeding, judging, rehearsing):
     module.register(app)
+forgetting.register(ledger.app)
 app.add_typer(specialists.app, name="specialists")
 app.add_typer(workflows.app, name="workflows")
 app.add_typer(recipes.app, name="recipes")

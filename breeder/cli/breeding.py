@@ -8,7 +8,7 @@ import typer
 
 from breeder.cli.opening import RecipeOption, RungOption, SetOption, chosen_recipe, opened, report
 from breeder.rung import Rung
-from router.cli.frame import JsonOption, say, say_json, short
+from router.cli.frame import JsonOption, say, say_json, say_table, short
 
 if TYPE_CHECKING:
     from breeder.dataset import Dataset
@@ -28,6 +28,9 @@ def mine(
     workflow: WorkflowArgument,
     recipe: RecipeOption = None,
     overrides: SetOption = None,
+    show_quarantined: Annotated[
+        bool, typer.Option("--show-quarantined", help="List what is held back by its interaction, and why.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Freeze a dataset from the ledger and say what was kept, what was left out, and why."""
@@ -46,6 +49,10 @@ def mine(
     for reason, count in dataset.dropped.items():
         if count:
             say(f"  left out: {count}, {reason}")
+    if show_quarantined:
+        say_table(("interaction", "held back as"), dataset.quarantined.items())
+    if dataset.quarantined:
+        report("`modelbreeder feedback ID --accept` lets one in quarantine train; --show-quarantined lists them")
 
 
 def _told(dataset: Dataset) -> dict[str, object]:
@@ -56,6 +63,7 @@ def _told(dataset: Dataset) -> dict[str, object]:
         "scorer": dataset.scorer,
         "rows": {name: len(rows) for name, rows in dataset.rows.items()},
         "dropped": dict(dataset.dropped),
+        "quarantined": dict(dataset.quarantined),
     }
 
 

@@ -32,6 +32,7 @@ def train(
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on from an earlier run's checkpoints.")] = False,
 ) -> None:
     """Pretrain a seedling; interrupted, it goes on when repeated."""
+    from breeder.checkpoints import sealing_key
     from breeder.progress import Paced
     from breeder.seedling.curves import tracked
     from breeder.seedling.places import run_places
@@ -45,7 +46,16 @@ def train(
     places = run_places(chosen, out, data=data, start=start)
     with tracked(MlflowTracker(home_of(context).mlruns), chosen, places, resume=not fresh) as record:
         tell = _teller(Paced(report), record)
-        made = raise_seedling(chosen, out, data=data, start=start, resume=not fresh, on_progress=tell, report=report)
+        made = raise_seedling(
+            chosen,
+            out,
+            data=data,
+            start=start,
+            resume=not fresh,
+            on_progress=tell,
+            report=report,
+            seal_key=sealing_key(home_of(context)),
+        )
     _tell_end(made)
 
 

@@ -23,7 +23,7 @@ def ls(
     workflow: Annotated[str | None, typer.Option(help="Only this workflow.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List specialists with their latest evaluation; a star marks the champion."""
+    """List specialists with their latest evaluation; a star marks the champion; what was withdrawn serves nobody."""
     from router.explaining import plain
 
     with opened(context) as deps:
@@ -116,7 +116,7 @@ def _verdict(told: Evaluation | None) -> str:
 def _row(one: Specialist, told: Evaluation | None, champion: bool) -> tuple[str, ...]:
     return (
         one.name,
-        "*" if champion else "",
+        "*" if champion else "withdrawn" if one.withdrawn else "",
         one.kind.value,
         str(one.generation),
         _verdict(told),

@@ -39,8 +39,11 @@ def ls(
         say_json({"workflows": known, "candidates": [_told(one) for one in free]})
         return
     say_table(
-        ("workflow", "champion", "tasks", "recognised by"),
-        [(str(one["name"]), str(one["champion"] or "-"), str(one["tasks"]), _means(one)) for one in known],
+        ("workflow", "champion", "tasks", "recognised by", "breed again"),
+        [
+            (str(one["name"]), str(one["champion"] or "-"), str(one["tasks"]), _means(one), str(one["rebreed"] or "-"))
+            for one in known
+        ],
     )
     if free:
         say("")
@@ -81,6 +84,7 @@ def _known(deps: Deps, found: Sequence[Gathered]) -> list[dict[str, object]]:
             "champion": champions.get(one.name),
             "tasks": deps.ledger.count(workflow=one.name) + given[one.name],
             **_marks(one.fingerprints, one.likeness),
+            "rebreed": one.rebreed or None,
         }
         for one in deps.catalog.workflows()
     ]

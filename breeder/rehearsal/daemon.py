@@ -36,7 +36,14 @@ class RouterDaemon:
             str(self._port),
         ]
         with open(self._log, "wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                # Not where it was called from: the policy of a project there is not the rehearsal's.
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=self._root,
+            )
         url = f"http://127.0.0.1:{self._port}"
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:

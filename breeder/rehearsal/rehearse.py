@@ -20,6 +20,8 @@ from breeder.rung import Rung
 from breeder.scorers import choose_scorer
 from registry.entities import Lane, Purpose, Status
 from registry.errors import ModelBreederError
+from registry.own_secrets import secret_in
+from router.access import ADMIN_FILE
 from router.redaction.redactor import redactor_of
 
 
@@ -68,7 +70,7 @@ async def _live(
     """Play a day's traffic and let the stand-in user judge a share of the answers."""
     paced = Paced(deps.report)
     served = await play(url, tasks, _scorer(workload), lambda done: paced(f"  {done}/{len(tasks)} answered"))
-    judged = await give_feedback(url, served, plan.feedback, rng)
+    judged = await give_feedback(url, secret_in(deps.home.data / ADMIN_FILE), served, plan.feedback, rng)
     local = sum(one.lane.startswith("local") for one in served)
     deps.report(f"  {len(served)} answered, {local} of them locally; the user judged {judged}")
     refused = [one for one in served if one.refusal]

@@ -58,10 +58,13 @@ async def play(
         return list(await asyncio.gather(*map(one, tasks)))
 
 
-async def give_feedback(url: str, served: Sequence[Served], share: float, rng: random.Random) -> int:
-    """Judge a random share of the answers, accepting right ones and correcting wrong ones; return how many."""
+async def give_feedback(url: str, token: str, served: Sequence[Served], share: float, rng: random.Random) -> int:
+    """Judge a random share of the answers, accepting right ones and correcting wrong ones; return how many.
+
+    The token is the daemon's admin's.
+    """
     chosen = [answer for answer in served if not answer.refusal and rng.random() < share]
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(headers={"x-api-key": token}) as session:
         for answer in chosen:
             verdict = {"interaction": answer.interaction, "verdict": "accepted"}
             if answer.correct < 1:

@@ -1,11 +1,10 @@
-"""Atomic checkpoints of a pretraining run: weights, optimizer states and counters; the manifest is written last.
+"""Atomic checkpoints of a pretraining run: weights, optimizer states and counters; the seal is written last.
 
-A folder without a manifest, or whose files do not match it, is skipped. The newest two are kept.
+A folder that is not sealed with the run's key, or not as it was sealed, is skipped. The newest two are kept.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -16,10 +15,12 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
+from breeder.checkpoints import is_sealed, seal
+from breeder.progress import Report
 from breeder.seedling.optimizers import Optimizers
 
 _KEPT = 2
-_MANIFEST = "manifest.json"
+_RUN = "run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,6 @@ class Counters:
     tokens: int = 0
     elapsed_s: float = 0.0
     loss: float = math.nan
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:
@@ -54,7 +50,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save_checkpoint(
-    folder: Path, model: LlamaForCausalLM, optimizers: Optimizers, counters: Counters, recipe_digest: str
+    folder: Path,
+    model: LlamaForCausalLM,
+    optimizers: Optimizers,
+    counters: Counters,
+    recipe_digest: str,
+    seal_key: str,
 ) -> Path:
     """Write one checkpoint and drop the oldest; a later one is there only where it was damaged, and goes first."""
     target = folder / f"step-{counters.step:08d}"
@@ -65,11 +66,10 @@ def save_checkpoint(
     weights = {name: value.detach().contiguous() for name, value in model.named_parameters()}
     save_file(weights, target / "model.safetensors")
     save_file(optimizers.tensors(), target / "optimizer.safetensors")
-    files = {path.name: _digest(path) for path in sorted(target.iterdir())}
-    for name in files:
-        _sync(target / name)
-    manifest = {"counters": asdict(counters), "recipe_digest": recipe_digest, "files": files}
-    write_text(target / _MANIFEST, json.dumps(manifest, indent=1))
+    for path in target.iterdir():
+        _sync(path)
+    write_text(target / _RUN, json.dumps({"counters": asdict(counters), "recipe_digest": recipe_digest}, indent=1))
+    seal(target, seal_key)
     for old in sorted(folder.glob("step-*"))[:-_KEPT]:
         shutil.rmtree(old)
     return target
@@ -80,22 +80,18 @@ def load_weights(model: LlamaForCausalLM, folder: Path) -> None:
     model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
 
 
-def _is_whole(folder: Path, recipe_digest: str) -> bool:
-    try:
-        told = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    if told["recipe_digest"] != recipe_digest:
-        return False
-    return all((folder / name).exists() and _digest(folder / name) == digest for name, digest in told["files"].items())
-
-
-def load_newest(folder: Path, model: LlamaForCausalLM, optimizers: Optimizers, recipe_digest: str) -> Counters | None:
-    """Load the newest whole checkpoint of the same recipe; None where there is none."""
+def load_newest(
+    folder: Path, model: LlamaForCausalLM, optimizers: Optimizers, recipe_digest: str, seal_key: str, report: Report
+) -> Counters | None:
+    """Load the newest whole checkpoint of the same recipe; None where there is none. Others are said."""
     for target in sorted(folder.glob("step-*"), reverse=True):
-        if not _is_whole(target, recipe_digest):
+        if not is_sealed(target, seal_key):
+            report(f"{target} is no whole checkpoint of this home, so nothing of it is read")
+            continue
+        told = json.loads((target / _RUN).read_text(encoding="utf-8"))
+        if told["recipe_digest"] != recipe_digest:
             continue
         load_weights(model, target)
         optimizers.load(load_file(target / "optimizer.safetensors"))
-        return Counters(**json.loads((target / _MANIFEST).read_text(encoding="utf-8"))["counters"])
+        return Counters(**told["counters"])
     return None

@@ -65,8 +65,14 @@ class _Run:
     """One pretraining process: owns the model, the optimizers and the clock."""
 
     def __init__(
-        self, recipe: SeedlingRecipe, places: Places, on_progress: Callable[[Progress], None], report: Report
+        self,
+        recipe: SeedlingRecipe,
+        places: Places,
+        on_progress: Callable[[Progress], None],
+        report: Report,
+        seal_key: str,
     ) -> None:
+        self.seal_key = seal_key
         self.recipe, self.places, self.on_progress = recipe, places, on_progress
         self.hardware = Hardware.of(recipe)
         report(f"computing in {'bf16' if self.hardware.bf16 else 'fp32'} on {self.hardware.device}")
@@ -81,7 +87,7 @@ class _Run:
 
     def go_on(self, report: Report) -> Counters:
         """Load the newest whole checkpoint, else the weights that the run starts from."""
-        found = load_newest(self.places.work, self.model, self.optimizers, self.digest)
+        found = load_newest(self.places.work, self.model, self.optimizers, self.digest, self.seal_key, report)
         if found:
             report(f"going on from step {found.step}, {found.elapsed_s / 60:.1f} min")
             return found
@@ -111,7 +117,7 @@ class _Run:
         self.counters = replace(self.counters, step=step + 1, tokens=tokens, loss=mean)
 
     def checkpoint(self) -> None:
-        save_checkpoint(self.places.work, self.model, self.optimizers, self.counters, self.digest)
+        save_checkpoint(self.places.work, self.model, self.optimizers, self.counters, self.digest, self.seal_key)
 
     def score(self) -> dict[str, float]:
         examples, step = self.recipe.score_examples, self.counters.step
@@ -184,13 +190,15 @@ def raise_seedling(
     on_progress: Callable[[Progress], None] = lambda _: None,
     report: Report = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
+    seal_key: str = "",
 ) -> Seedling:
     """Pretrain by the recipe and export to `out`.
 
     Beside `out`, `out.work` holds the checkpoints, tokenizer and encoded data of each recipe; `data` is the folder of
     public data, whose corpus is optional. `report` is told in lines what is prepared. An exception from `on_progress`
     stops the run, which then can be resumed. `start` is an exported seedling of the same shape whose weights and
-    tokenizer are trained further; give such a recipe another seed, or it repeats the same batches.
+    tokenizer are trained further; give such a recipe another seed, or it repeats the same batches. Checkpoints are
+    sealed with `seal_key`; without one, anybody's that are whole are taken.
 
     Raises:
         ConfigError: the recipe fits neither this machine nor `start`; NotFoundError: `start` is no seedling;
@@ -202,7 +210,7 @@ def raise_seedling(
     places = run_places(recipe, out, data=data, start=start)
     if not resume:
         shutil.rmtree(places.work, ignore_errors=True)
-    run = _Run(recipe, places, on_progress, report)
+    run = _Run(recipe, places, on_progress, report, seal_key)
     run.model.train()
     _train(run, clock)
     run.checkpoint()

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pysqlite3
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DatabaseError
 
@@ -43,7 +42,7 @@ def bring_to_head(database: Database) -> None:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
             version = _version(connection)
-            backup = _back_up(database.file, version) if database.file and _has_tables(connection) else None
+            backup = _back_up(database, database.file, version) if database.file and _has_tables(connection) else None
             _upgrade(connection, database.label, backup)
 
 
@@ -88,13 +87,13 @@ def _upgrade(connection: Connection, label: str, backup: Path | None) -> None:
         raise ConfigError(f"cannot bring {label} to schema {HEAD}: {error.orig}; it is as it was{kept}") from error
 
 
-def _back_up(file: Path, version: str | None) -> Path:
-    """Copy a database while its write lock is held; return the copy, complete and private."""
+def _back_up(database: Database, file: Path, version: str | None) -> Path:
+    """Copy a database while its write lock is held; return the copy: complete, private and as encrypted."""
     final = file.with_name(f"{file.name}.before-{HEAD}-{version or 'none'}")
     partial = final.with_name(f"{final.name}.partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    source, target = pysqlite3.connect(str(file)), pysqlite3.connect(str(partial))
+    source, target = database.connect_to(file), database.connect_to(partial)
     try:
         source.backup(target)
     finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from router.cli import asking, beginning, judging, ledger, masking, policy, serving, specifying, tokens
+from router.cli import asking, beginning, judging, ledger, masking, policy, serving, specifying, tokens, trusting
 from router.cli.frame import new_app, run
 
 __all__ = ["add_commands", "main"]
@@ -15,7 +15,7 @@ __all__ = ["add_commands", "main"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add the router's commands to an app."""
-    for module in (beginning, serving, asking, masking, judging, specifying):
+    for module in (beginning, serving, asking, masking, judging, specifying, trusting):
         module.register(app)
     app.add_typer(ledger.app, name="ledger")
     app.add_typer(policy.app, name="policy")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from router.cli.frame import short
@@ -34,6 +34,7 @@ def facts(told: JsonObject) -> Iterator[tuple[str, str]]:
     yield "fallback", _listed([decision["fallback_target"], *(leaves["fallbacks"] if leaves else [])])
     yield "workflow", found["envelope"]["workflow"] or "-"
     yield "masked", counted(found["redactions"]) or "nothing"
+    yield from (("at", _place(one)) for one in found["places"])
     yield "leaves", f"to {leaves['upstream']} as {leaves['dialect']}, {leaves['when']}" if leaves else "nothing"
     yield "verified", _listed(found["verification"])
     for one in found["budgets"]:
@@ -51,6 +52,12 @@ def candidate_rows(told: JsonObject) -> Iterator[Sequence[str]]:
     for one in found["decision"]["candidates"]:
         numbers = (one["margin"], one["coverage"], one["age_days"], one["usd_per_million_tokens"])
         yield one["model"], one["lane"], *map(short, numbers), one["why_not"] or "chosen"
+
+
+def _place(one: Mapping[str, Any]) -> str:
+    """Return where a value stood and what stands there instead, the value itself never."""
+    where = f"{one['path']}, {'in the key, ' if one['in_key'] else ''}characters {one['start']} to {one['end']}"
+    return f"{one['placeholder']}: {one['type']} in {where}"
 
 
 def _listed(names: Sequence[str | None]) -> str:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typing_extensions import override
 
 from registry.errors import DataError, ModelBreederError
 from registry.home import Home, find_home
 
 if TYPE_CHECKING:
     # pydantic takes 0.15 s to import, which `--help` must not wait for.
+    from registry.project_file import Project
     from registry.settings import Settings
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Folder that holds everything; else MODELBREEDER_HOME.")
 ]
+_QUOTING = ("asyncio", "aiohttp", "uvicorn")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -42,15 +46,44 @@ def home_of(context: typer.Context) -> Home:
 
 
 def settings_of(home: Home) -> Settings:
-    """Read the settings of a home."""
-    from registry.settings import load_settings
+    """Read the settings of a home, as the file of the project narrows them in whose folder the command runs."""
+    return settings_under(project_of(home), home)
 
-    return load_settings(home.config_file)
+
+def settings_under(project: Project | None, home: Home) -> Settings:
+    """Read the settings of a home in a project, and say beside the output what of its file does not count."""
+    from registry import narrowing
+
+    settings, lines = narrowing.settings_under(project, home.config_file)
+    for line in lines:
+        sys.stderr.write(f"modelbreeder: {line}\n")
+    return settings
+
+
+def project_of(home: Home) -> Project | None:
+    """Return the file of the project in whose folder the command runs, None where there is none."""
+    from registry.project_file import find_project_file, read_project
+    from registry.trust import TRUST_FILE, TrustStore
+
+    try:
+        folder = Path.cwd()
+    except OSError:
+        return None
+    file = find_project_file(folder, home.config_file)
+    return None if file is None else read_project(file, TrustStore(home.data / TRUST_FILE).is_trusted)
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
-    """Run commands; an error of ours is one line on standard error and its own exit code."""
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    """Run commands; an error of ours is one line on standard error and its own exit code.
+
+    What a command writes is its user's alone, and what it says of a bug in it quotes nobody.
+    """
+    os.umask(0o077)
+    # A core file would hold every prompt in memory, and the ledger's key.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    handler = logging.StreamHandler()
+    handler.setFormatter(_CommandFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     # A stream that broke upstream is cut on purpose; the ledger has it, so the log need not.
     logging.getLogger("uvicorn.error").addFilter(lambda entry: "without completing response" not in entry.getMessage())
     try:
@@ -58,6 +91,36 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
     except ModelBreederError as error:
         sys.stderr.write(f"modelbreeder: {' '.join(str(error).split())}\n")
         raise SystemExit(exit_code_of(error)) from None
+    except Exception:
+        # Only now, as Typer sets a hook of its own.
+        sys.excepthook = _tell_bug
+        raise
+
+
+class _CommandFormatter(logging.Formatter):
+    """Leaves out what exceptions say, and what the loggers say that would quote them."""
+
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        if record.name.partition(".")[0] in _QUOTING:
+            record.message = f"at {record.filename}:{record.lineno}"
+        return super().formatMessage(record)
+
+    @override
+    def formatException(self, ei: object) -> str:
+        from router.log_lines import bug_text
+
+        error = ei[1] if isinstance(ei, tuple) else None
+        return bug_text(error) if isinstance(error, BaseException) else ""
+
+
+def _tell_bug(_kind: type[BaseException], error: BaseException, _trace: object) -> None:
+    """Tell of an exception that nobody expected without its words, which may quote a prompt."""
+    from router.log_lines import bug_text
+
+    sys.stderr.write(
+        f"{bug_text(error)}\nmodelbreeder: this is a bug; what it said is not shown, as it may quote texts\n"
+    )
 
 
 def exit_code_of(error: ModelBreederError) -> int:

@@ -11,6 +11,7 @@ import typer
 from registry.entities import Interaction, Lane
 from registry.errors import ConfigError, LedgerError
 from registry.home import Home
+from router.cli import encrypting
 from router.cli.frame import JsonOption, home_of, say, say_json, say_table, settings_of, short
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _SHOWN_IDS = 5
 
 app = typer.Typer(no_args_is_help=True, help="Read the ledger and check its hash chain.")
+app.add_typer(encrypting.app)
 
 
 @app.command()
@@ -55,7 +57,7 @@ def show(
     from router.explaining import plain
 
     with _database(home_of(context)) as database:
-        record = plain(_ledger(database).interaction(_whole_id(database, interaction)))
+        record = plain(_ledger(database).interaction(whole_id(database, interaction)))
     if as_json:
         say_json(record)
     else:
@@ -91,9 +93,9 @@ def opened(home: Home) -> Iterator[Ledger]:
 
 @contextmanager
 def _database(home: Home) -> Iterator[Database]:
-    from registry.database import open_database
+    from registry.home_database import open_home_database
 
-    database = open_database(settings_of(home).ledger.url or home.database_url)
+    database = open_home_database(home, settings_of(home).ledger)
     try:
         yield database
     finally:
@@ -108,7 +110,7 @@ def _ledger(database: Database) -> Ledger:
     return Ledger(database, new_writer_id("cli", this_process(), new_id), new_id)
 
 
-def _whole_id(database: Database, begins: str) -> str:
+def whole_id(database: Database, begins: str) -> str:
     """Return the only id that begins so, what was given where none does; ConfigError where several do."""
     from sqlalchemy import select
 
@@ -132,11 +134,15 @@ def _row(one: Interaction) -> tuple[str, ...]:
         intent.envelope.workflow or "-",
         intent.decision.lane.value,
         intent.decision.selected_model_or_stack,
-        outcome.status.value if outcome else "open",
+        _status(one),
         short(outcome.latency_ms if outcome else None),
         short(outcome.cost_usd if outcome else None),
         one.feedback.verdict.value if one.feedback else "-",
     )
+
+
+def _status(one: Interaction) -> str:
+    return f"{one.outcome.status if one.outcome else 'open'}{' (erased)' if one.erased else ''}"
 
 
 def _summary(one: Interaction) -> dict[str, object]:
@@ -151,6 +157,7 @@ def _summary(one: Interaction) -> dict[str, object]:
         "reason": intent.decision.local_reason,
         "model": intent.decision.selected_model_or_stack,
         "status": outcome.status if outcome else None,
+        "erased": one.erased,
         "latency_ms": outcome.latency_ms if outcome else None,
         "cost_usd": outcome.cost_usd if outcome else None,
         "cloud_cost_usd": outcome.cloud_cost_usd if outcome else None,

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def redact(
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="FILE|-", help="A text file, or - for standard input.")],
-    as_json: Annotated[bool, typer.Option("--json", help="List spans: start, end, type, detector.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="List spans and placeholders: start, end, type.")] = False,
     jsonl: Annotated[bool, typer.Option(help='Map lines {"text"} to {"text","spans"}.')] = False,
 ) -> None:
     """Show a text as it would leave the machine; values are never printed."""
@@ -38,7 +38,9 @@ def redact(
         for line in masked_lines(text.splitlines(), redactor):
             say(line)
     elif as_json:
-        say_json({"text": masked(text, redactor), "spans": spans(text, redactor)})
+        say_json(
+            {"text": masked(text, redactor), "spans": spans(text, redactor), "placeholders": placed(text, redactor)}
+        )
     else:
         sys.stdout.write(masked(text, redactor))
 
@@ -54,6 +56,14 @@ def spans(text: str, redactor: RuleRedactor) -> list[dict[str, str | int]]:
 
     found = spans_of(text, redactor.detectors)
     return [{"start": start, "end": end, "type": kind, "detector": name} for start, end, kind, name in found]
+
+
+def placed(text: str, redactor: RuleRedactor) -> list[dict[str, str | int]]:
+    """Return what stands for which characters of a text as given; a finding is masked up to the ends of its words."""
+    return [
+        {"start": one.start, "end": one.end, "type": one.type, "placeholder": one.placeholder}
+        for one in redactor.redact({"text": text}).masker.places({"text": text})
+    ]
 
 
 def masked_lines(lines: Iterable[str], redactor: RuleRedactor) -> Iterator[str]:

@@ -127,10 +127,10 @@ def _replay(home: Home, present: Settings, new: Settings, days: float, examples:
 
 @contextmanager
 def _opened(home: Home, settings: Settings) -> Iterator[Database]:
-    from registry.database import open_database
+    from registry.home_database import open_home_database
 
     home.prepare()
-    database = open_database(settings.ledger.url or home.database_url)
+    database = open_home_database(home, settings.ledger)
     try:
         yield database
     finally:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry.home import Home
-from router.cli.frame import home_of, say, settings_of
+from router.cli.frame import home_of, project_of, say, settings_under
 
 if TYPE_CHECKING:
     # pydantic takes 0.15 s to import, which `--help` must not wait for.
+    from registry.project_file import Project
     from registry.settings import Settings
 
 _UNAVAILABLE = 69
@@ -36,25 +37,32 @@ def serve(
 ) -> None:
     """Run the router daemon on 127.0.0.1 until Ctrl-C or SIGTERM."""
     home = home_of(context)
-    settings = settings_of(home)
+    project = project_of(home)
+    settings = settings_under(project, home)
     if install:
         raise typer.Exit(_install(home, settings, [] if port is None else ["--port", str(port)], dry_run=dry_run))
     if dry_run:
         raise typer.BadParameter("--dry-run goes with --install")
     if port is not None:
         settings = settings.model_copy(update={"daemon": settings.daemon.model_copy(update={"port": port})})
-    raise typer.Exit(_run(home, settings))
+    raise typer.Exit(_run(home, settings, project))
 
 
-def _run(home: Home, settings: Settings) -> int:
+def _run(home: Home, settings: Settings, project: Project | None) -> int:
+    from registry import narrowing
     from router.deps import real_outside
     from router.log_lines import logging_to
     from router.serve import serve as run_daemon
 
     as_json = settings.daemon.log == "json"
     tell: Callable[[str], None] = logging.getLogger("modelbreeder.router").info if as_json else _say
+
+    def read(file: Path, must_exist: bool) -> Settings:
+        # What the project's file said at the start also holds for what the home's own says later.
+        return narrowing.settings_under(project, file, must_exist=must_exist)[0]
+
     with logging_to(sys.stderr, as_json=as_json):
-        return run_daemon(home, settings, real_outside(settings, os.environ), os.environ, tell)
+        return run_daemon(home, settings, real_outside(settings, os.environ), os.environ, tell, read)
 
 
 def _install(home: Home, settings: Settings, arguments: Sequence[str], *, dry_run: bool) -> int:

@@ -13,7 +13,7 @@ from registry.home import Home
 from router.cli.frame import JsonOption, home_of, say, say_json, say_table, settings_of, short
 
 if TYPE_CHECKING:
-    from registry.tokens import ClientToken, Tokens
+    from registry.tokens import ClientToken, Tokens, TrustTier
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the tokens of the daemon's clients.")
 
@@ -27,16 +27,20 @@ def add(
     budget_day_usd: Annotated[
         float | None, typer.Option(min=0, help="What its tasks may cost a day in US dollars, beside policy.budget.")
     ] = None,
+    trust_tier: Annotated[
+        str, typer.Option(help="What its tasks may teach: trusted, normal (what people accepted), untrusted (nothing).")
+    ] = "trusted",
     as_json: JsonOption = False,
 ) -> None:
     """Make a client's token and print it, this once; from the first one on, the daemon refuses whoever has none."""
     from registry.ids import utc_now
 
+    tier = _tier(trust_tier)
     with opened(home_of(context)) as tokens:
         first = not tokens.all()
-        token = tokens.add(name, utc_now(), day_usd=budget_day_usd)
+        token = tokens.add(name, utc_now(), day_usd=budget_day_usd, trust_tier=tier)
     if as_json:
-        say_json({"client": name, "token": token, "budget_day_usd": budget_day_usd})
+        say_json({"client": name, "token": token, "budget_day_usd": budget_day_usd, "trust_tier": trust_tier})
         return
     say(token)
     # Beside standard output, so that a script gets the token alone.
@@ -55,7 +59,7 @@ def ls(context: typer.Context, as_json: JsonOption = False) -> None:
 
         say_json([plain(_shown(one)) for one in found])
     else:
-        say_table(("client", "usd a day", "since", "revoked"), [_row(one) for one in found])
+        say_table(("client", "trust", "usd a day", "since", "revoked"), [_row(one) for one in found])
 
 
 @app.command()
@@ -79,15 +83,23 @@ def revoke(
     say(f"the token of client {name} is revoked" + ("" if good else "; no good token is left, so nobody may ask"))
 
 
+def _tier(name: str) -> TrustTier:
+    from registry.tokens import TrustTier
+
+    if name not in {tier.value for tier in TrustTier}:
+        raise typer.BadParameter(f"{name!r} is no trust tier; give one of {', '.join(TrustTier)}")
+    return TrustTier(name)
+
+
 @contextmanager
 def opened(home: Home) -> Iterator[Tokens]:
     """Give the tokens of a home's database."""
-    from registry.database import open_database
+    from registry.home_database import open_home_database
     from registry.tokens import Tokens
 
     settings = settings_of(home)
     home.prepare()
-    database = open_database(settings.ledger.url or home.database_url)
+    database = open_home_database(home, settings.ledger)
     try:
         yield Tokens(database)
     finally:
@@ -99,12 +111,14 @@ def _shown(one: ClientToken) -> dict[str, object]:
     return {
         "client": one.client.name,
         "budget_day_usd": one.client.day_usd,
+        "trust_tier": one.client.trust_tier,
         "created_at_utc": one.created_at_utc,
         "revoked_at_utc": revoked,
     }
 
 
-def _row(one: ClientToken) -> tuple[str, str, str, str]:
+def _row(one: ClientToken) -> tuple[str, ...]:
     revoked = one.revoked_at_utc
     since = f"{one.created_at_utc:%Y-%m-%d %H:%M}"
-    return one.client.name, short(one.client.day_usd), since, f"{revoked:%Y-%m-%d %H:%M}" if revoked else "-"
+    until = f"{revoked:%Y-%m-%d %H:%M}" if revoked else "-"
+    return one.client.name, one.client.trust_tier, short(one.client.day_usd), since, until

@@ -7,18 +7,24 @@ be served is one line on standard error and exit code 65.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import resource
 import stat
 import sys
 import threading
 from pathlib import Path
+from socket import AF_UNIX
+from socket import socket as unix_socket
 
 from registry.errors import EngineError
 from router.engine.protocol import EngineFileError
 
 EXIT_BAD_FILE = 65
 STDIN = 0
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
+_LARGEST_FILE_BYTES = 64 << 20
+"""It writes no files but what a profiler or coverage has it write."""
 
 
 def main() -> int:
@@ -56,10 +62,18 @@ def serve(base: Path, socket: Path, *, threads: int, context: int) -> None:
         raise EngineError(f"the local engine needs {error.name}; pip install 'modelbreeder[local]'") from error
     llama = Llama(base, threads=threads, context=context)
     app = EngineService(llama, Admission(llama, header.without_arrays())).app()
+    _place_socket(socket)
     # Nothing is freed after: the decoding thread may still be at work, and the process ends here anyway.
     uvicorn.run(
         app, uds=str(socket), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )
+
+
+def _place_socket(path: Path) -> None:
+    """Leave a socket that only we may use: uvicorn gives its own the mode of what it finds, else 0666."""
+    with unix_socket(AF_UNIX) as place:
+        place.bind(str(path))
+    path.chmod(0o600)
 
 
 def _arguments() -> argparse.Namespace:
@@ -72,12 +86,25 @@ def _arguments() -> argparse.Namespace:
 
 
 def _harden() -> None:
-    """Leave no core of a user's prompts, start no debugger on an abort, and outlive no parent."""
+    """Leave no core of a user's prompts and nothing that others can read, reach no network, and outlive no parent."""
+    os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE_BYTES, _LARGEST_FILE_BYTES))
+    _leave_network()
     os.environ["GGML_NO_BACKTRACE"] = "1"
     mode = os.fstat(STDIN).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _leave_network() -> None:
+    """Give up every network, where the kernel lets it: a file that takes llama.cpp over calls nobody.
+
+    The unix socket is a file, which no namespace of networks hides.
+    """
+    unshare = getattr(ctypes.CDLL(None), "unshare", None)
+    if unshare is not None:
+        unshare(_NEW_USER | _NEW_NETWORK)
 
 
 def _end_with_parent() -> None:

@@ -24,7 +24,7 @@ _LENGTHS: Final = {
 _IBAN: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]){11,30}", re.ASCII)
 _SSN: Final = re.compile(r"(?<![\w-])([0-9]{3})([- ])([0-9]{2})\2([0-9]{4})(?![\w-])", re.ASCII)
 _BARE_SSN: Final = re.compile(r"([0-9]{3})([0-9]{2})([0-9]{4})(?![\w.-])", re.ASCII)
-_SAYS_SSN: Final = re.compile(r"(?:\bssn\b|social[ _-]security)[^\n0-9]{0,30}$", re.IGNORECASE)
+_SAYS_SSN: Final = re.compile(r"(?:(?<![A-Za-z])ssn(?![A-Za-z])|social[ _-]?security)[^\n0-9]{0,30}$", re.IGNORECASE)
 
 
 class Ibans:

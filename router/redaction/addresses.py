@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from router.redaction.assignments import looks_random
 from router.redaction.randomness import is_filler, surprise
 from router.redaction.scanning import Scan, searchable
 from router.redaction.spans import Span, merge
@@ -14,7 +15,10 @@ from router.redaction.spans import Span, merge
 _SCHEME_REVERSED: Final = re.compile(r"[A-Za-z0-9+.:-]{0,24}")
 _USERINFO: Final = re.compile(r"""[^\s/?#"'`<>\\]{1,512}@""")
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]{1,5})?", re.ASCII)
-_REST: Final = re.compile(r"""(?:[/?#][^\s"'`<>\\{}|^\[\]()]*)?""", re.ASCII)
+_REST: Final = re.compile(
+    r"""(?:[/?#][^\s"'`<>\\{}|^\[\]()\u00ab\u00bb\u2039\u203a\u201c\u201d\u201e\u2018\u2019\u3001\u3002\uff0c\uff01\uff1f\uff1b"""
+    r"""\uff1a\u200b-\u200f\u2060\ufeff]*)?"""
+)
 _DATABASE_REST: Final = re.compile(r"""[^\s"'`<>\\]*""", re.ASCII)
 _TRAILING: Final = ".,;:!?*"
 _WEB: Final = frozenset({"http", "https", "ftp", "ftps", "ws", "wss", "sftp", "ssh", "git", "svn", "rtsp"})
@@ -26,6 +30,8 @@ _LONE_TOKEN: Final = re.compile(r"(?=\D*[0-9])[\w.~-]{16,}", re.ASCII)
 
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{12,}")
+_LONGEST_HOST: Final = 120
+_BEFORE_WEBHOOK: Final = re.compile(r"https?://[\w.:/-]*", re.ASCII)
 _SITE: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,6}([a-z]{2,18})", re.IGNORECASE | re.ASCII)
 # Names that belong to nobody (RFC 2606, RFC 6761), to a private network or to every developer.
 _NOBODYS: Final = re.compile(
@@ -34,7 +40,7 @@ _NOBODYS: Final = re.compile(
     re.IGNORECASE,
 )
 _PUBLIC_SITES: Final = re.compile(
-    r"(?:^|\.)(?:github|gitlab|bitbucket|githubusercontent|npmjs|yarnpkg|pypi|pythonhosted|readthedocs|crates|docs|rust-lang"
+    r"(?:^|\.)(?:github|gitlab|bitbucket|githubusercontent|npmjs|yarnpkg|pypi|pub|pythonhosted|readthedocs|crates|docs|rust-lang"
     r"|python|golang|go|nodejs|mozilla|w3|whatwg|ietf|iana|rfc-editor|ecma-international|unicode|json-schema|schemastore|xml"
     r"|schema|apache|gnu|kernel|debian|ubuntu|opensource|creativecommons|spdx|wikipedia|wikimedia|stackoverflow"
     r"|stackexchange|google|googleapis|gstatic|microsoft|azure|windows|visualstudio|apple|amazon|amazonaws|cloudflare"
@@ -56,7 +62,7 @@ _TECHNICAL_ENDS: Final = frozenset(
 )
 
 _V4: Final = re.compile(r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w-]|\.[0-9])", re.ASCII)
-_V6: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:.])", re.ASCII)
+_V6: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:]|\.\w)", re.ASCII)
 _VERSION: Final = re.compile(
     r"(?:version|\b(?:ver\.?|release|build|v)|[=~<>]=|[~^])[\"'`]?\s{0,2}[:=]?\s{0,2}[\"'`]?$", re.IGNORECASE
 )
@@ -68,15 +74,25 @@ class UrlCredentials:
     """Finds URLs that carry a secret: `scheme://user:password@host`, a token before the @, the path of a webhook."""
 
     def __init__(self) -> None:
-        self.marks = r"""://[^\s/?#"'`<>\\]+@|hooks?\."""
+        self.marks = r"""://[^\s/?#"'`<>\\]+@|hooks?\.|(?i:webhook)[A-Za-z0-9_.-]{0,40}/|/hooks/"""
         self._marks = Scan(self.marks)
 
     def find(self, text: str) -> list[Span]:
         """Return a web address up to its path, a database's or webhook's whole; templates (`${PASSWORD}`) stay."""
         found: list[Span] = []
+        judged = {_webhook: 0, _named_webhook: 0}  # a path may hold the mark again and again
         for start, _ in self._marks.spans(searchable(text)):
-            if not found or start >= found[-1].end:
-                found += _web_secret(text, start, start + len("://")) if text[start] == ":" else _webhook(text, start)
+            if found and start < found[-1].end:
+                continue
+            if text[start] == ":":
+                found += _web_secret(text, start, start + len("://"))
+                continue
+            rule = _webhook if text[start] == "h" else _named_webhook
+            url = rule(text, start) if start >= judged[rule] else None
+            if url is not None:
+                span, is_secret = url
+                judged[rule] = span.end
+                found += [span] if is_secret else []
         return merge(found)
 
 
@@ -150,20 +166,32 @@ def _is_named_so(user: str, password: str) -> bool:
     return user == password or password.lower() in {"secret", "passwd", "pwd"}
 
 
-def _webhook(text: str, start: int) -> list[Span]:
-    """Return a webhook's URL where a random segment of its path is the only secret."""
+def _webhook(text: str, start: int) -> tuple[Span, bool] | None:
+    """Return a webhook's URL, and whether a random segment of its path is its secret."""
     # Asked first: a host is then walked once, however often the mark stands in it.
     if start and (text[start - 1].isalnum() or text[start - 1] in ".-_@"):
-        return []
+        return None
     host = _HOST.match(text, start)
     if host is None:
-        return []
+        return None
     end = _end_of_url(text, host.end())
     path = text[host.end() : end]
-    if not any(surprise(piece[0]) > 0 for piece in _SEGMENT.finditer(path)):
-        return []
+    is_secret = _has_random_segment(path) or any(looks_random(piece, 6) for piece in path.split("/"))
     scheme = next((one for one in ("https://", "http://") if text.endswith(one, 0, start)), "")
-    return [Span(start - len(scheme), end, "SECRET", "webhook")]
+    return Span(start - len(scheme), end, "SECRET", "webhook"), is_secret
+
+
+def _named_webhook(text: str, start: int) -> tuple[Span, bool] | None:
+    """Return a URL whose host or path says `webhook`, as at `start`, and whether a random segment follows."""
+    begin = text.rfind("http", max(0, start - _LONGEST_HOST), start)
+    if begin < 0 or not _BEFORE_WEBHOOK.fullmatch(text, begin, start):
+        return None
+    end = _end_of_url(text, text.index("/", start))
+    return Span(begin, end, "SECRET", "webhook"), _has_random_segment(text[start:end])
+
+
+def _has_random_segment(path: str) -> bool:
+    return any(surprise(piece[0]) > 0 for piece in _SEGMENT.finditer(path))
 
 
 def _end_of_url(text: str, start: int) -> int:

@@ -15,7 +15,12 @@ from router.redaction.randomness import is_filler, surprise
 from router.redaction.scanning import Scan, searchable
 from router.redaction.spans import Span, ascii_lower, merge
 
-_LITERALS: Final = ("pass", "pwd", "passwort", "kennwort", "secret", "token", "credential", "creds", "key", "webhook")
+_LITERALS: Final = (
+    "pass", "pwd", "kennwort", "contrase", "senha", "wachtwoord", "secret", "token", "credential", "creds", "key",
+    "webhook", "salt",
+)  # fmt: skip
+_PASSWORDS: Final = ("pass", "pw", "kenn", "contra", "senha", "wacht")
+_ASKED_APART: Final = frozenset({"pas", "pwd", "ken", "con", "sen", "wac"})
 _PROMISES: Final = ("pass", "pwd", "secret", "token", "credential", "key", "authorization")
 _HEAD_SIZE: Final = 24
 _SHORTEST_VALUE: Final = 4
@@ -24,13 +29,28 @@ _FLAGS: Final = re.IGNORECASE | re.ASCII
 
 # The first characters of a value are judged; a secret is then followed to its end.
 _ASSIGNMENT: Final = re.compile(
-    r"(?P<word>pass(?:w(?:or)?[dt]|phrase|code)?|kennwort|pwd|secret|token|credential|creds|key|auth|webhook)"
-    r"(?P<tail>[\w.-]{0,40})"
-    r"""(?:\\{0,3}["'`])?\]?(?:[ \t]{1,4}string\b)?"""
-    r"(?:[ \t]{0,16}(?:[.?+]=|:{0,3}=>?|:|\|\|)[ \t]{0,16}|[ \t]{1,4}(?:is|was|ist)[ \t]{1,4}:?[ \t]{0,4}"
-    r"""|>\s{0,24}|,[ \t]{0,8}(?=\\{0,3}["'`]))"""
-    r"""(?:(?P<quote>\\{0,3}["'`])(?P<quoted>(?:(?!(?P=quote))(?:\\.|[^\n\\])){4,128})"""
+    r"(?P<word>pass(?:w(?:or)?[dt]|phrase|code|e)?|kennwort|contrase[nñ]a|senha|wachtwoord|pwd?|secret|token|credential"
+    r"|creds|key|auth|salt|webhook)(?P<tail>[\w.-]{0,40})"
+    # A type: `string` of Go, `: &str` of Rust.
+    r"""(?:\\{0,3}["'`])?\]?"""
+    r"(?:[ \t]{1,4}string\b|:[ \t]{0,4}&?(?:'\w{1,20}[ \t])?[a-z][\w.:<>\[\]]{0,30}(?=[ \t]{0,4}=[^=>]))?"
+    r"(?:[ \t]{0,16}(?:[.?+]=|:{0,3}=>?|:\*{0,2}|\*{1,2}:|\|\|)[ \t]{0,16}"
+    r"|[ \t]{1,4}(?:is|was|ist|lautet|est?|é|è)[ \t]{1,4}:?[ \t]{0,4}"
+    # A pair of name and value: `{"name": "KEY", "value": "..."}`, `variable "key" { default = "..."`.
+    r"""|>\s{0,24}"""
+    r"""|(?:[\s,]{1,24}\\{0,3}["']?value\\{0,3}["']?|[ \t]{0,4}\{[^{}"'=]{0,80}?default)[ \t]{0,4}[:=][ \t]{0,4}"""
+    r"""|,[ \t]{0,8}(?=\\{0,3}["'`]))"""
+    r"""(?:[bru@]{1,2}(?=["'`]))?(?:(?P<quote>\\{0,3}["'`])(?P<quoted>(?:(?!(?P=quote))(?:\\.|[^\n\\])){4,128})"""
     r"""|(?P<bare>(?!=)[^\s"'`\\,;<>()\[\]{}&|]{4,128}))""",
+    _FLAGS,
+)
+_OPTION: Final = re.compile(r"--[\w-]{0,24}\Z", re.ASCII)
+_SIGNED: Final = re.compile(r"[?&][\w-]{0,16}sig(?:nature)?=([\w%+/.~-]{16,}+)", _FLAGS)
+# `--password VALUE`, "the password VALUE": nothing stands between a name and its value.
+_APART: Final = re.compile(
+    r"(?P<word>pass(?:w(?:or)?[dt]|phrase|code|e)?|pwd|kennwort|contrase[nñ]a|senha|wachtwoord|secret|token|credential|key)"
+    r"(?P<tail>[\w-]{0,16})[ \t]{1,4}"
+    r"""(?:(?P<quote>["'])(?P<quoted>(?:(?!(?P=quote))[^\n\\]){4,128})|(?P<bare>[^\s"'`\\,;<>()\[\]{}&|=:-][^\s"'`\\,;<>()\[\]{}&|]{3,127}))""",
     _FLAGS,
 )
 _REST: Final = re.compile(r"""[^\s"'`\\,;<>()\[\]{}&|]*+""")
@@ -49,7 +69,9 @@ _HARMLESS_KEY: Final = re.compile(
     _FLAGS,
 )
 _PUBLIC: Final = re.compile(
-    r"(?:pub|public|publishable|csrf|xsrf|anti-?forgery|next_?page|continuation|page)[-_. ]?\Z", _FLAGS
+    r"(?:pub|public(?:[-_. ]?key)?|publishable|csrf|xsrf|anti-?forgery|authenticity|next_?page|continuation|page)"
+    r"[-_. ]?\Z",
+    _FLAGS,
 )
 _HARMLESS_TAIL: Final = re.compile(
     r"(?:[\w.-]*[-_.]|[\w.-]*(?=[A-Z][a-z]))?(?:arn|at|budget|cost|count|digest|dir|endpoint|env|error|event|expir\w*|field"
@@ -77,7 +99,9 @@ class Assignments:
     """Finds values assigned to names that promise a secret."""
 
     def __init__(self) -> None:
-        self.marks = f"(?i:{'|'.join(_LITERALS)}|auth[^o]|pin\\b|passcode|door ?code)"
+        self.marks = (
+            f"(?i:{'|'.join(_LITERALS)}|auth[^o]|pin\\b|passcode|door ?code|\\bpw\\b|[?&][A-Za-z-]*sig(?:nature)?=)"
+        )
         self._names = Scan(self.marks)
 
     def find(self, text: str) -> list[Span]:
@@ -89,7 +113,14 @@ class Assignments:
         for start, _ in self._names.spans(searchable(text)):
             if start < end:
                 continue
+            if text[start] in "?&":
+                signed = _SIGNED.match(text, start)
+                if signed and looks_random(signed[1], _LONG):
+                    yield Span(signed.start(1), signed.end(), "SECRET", "signature")
+                continue
             found = _ASSIGNMENT.match(text, start)
+            if found is None and (text[start : start + 3].lower() in _ASKED_APART or text[start - 1 : start] == "-"):
+                found = _APART.match(text, start)
             if found and _holds_secret(text, found):
                 group = "quoted" if found["quote"] else "bare"
                 rest = _REST.match(text, found.end(group))
@@ -137,7 +168,11 @@ def _holds_secret(text: str, found: re.Match[str]) -> bool:
 def _fits_name(head: str, found: re.Match[str], value: str) -> bool:
     """Tell whether a value is what the word before it, with `head` in front of it, promises."""
     word = found["word"].lower()
-    if word.startswith(("pass", "pwd", "kenn")):
+    secret_word = word.startswith(_PASSWORDS)
+    if word == "pw" or (found.re is _APART and not _OPTION.search(head)):
+        # What only follows a word has to be a password by itself.
+        return secret_word and _is_strong(value)
+    if secret_word:
         written = bool(found["quote"]) or found["word"].isupper()
         return _is_password(value, exact=not found["tail"].strip("0123456789_"), written=written)
     if word != "key" or _STRONG_KEY.search(head):
@@ -165,11 +200,17 @@ def _is_password(value: str, *, exact: bool, written: bool) -> bool:
     return looks_random(value, _SHORTEST_VALUE)
 
 
+def _is_strong(value: str) -> bool:
+    """Tell whether a value has what a form asks of a password, or letters and digits mixed as no word has them."""
+    kinds = (str.islower, str.isupper, str.isdigit, lambda character: not character.isalnum())
+    return len(value) >= 8 and (all(any(map(kind, value)) for kind in kinds) or looks_random(value, 8))
+
+
 def _is_mixed(piece: str) -> bool:
     """Tell whether letters and digits alternate more often than in `Version12`, or letters follow by chance."""
     kinds = [character.isdigit() for character in piece]
     if all(kinds):
         return False
-    if any(kinds):
-        return sum(a != b for a, b in pairwise(kinds)) > 1
+    if sum(a != b for a, b in pairwise(kinds)) > 1:
+        return True
     return len(piece) >= _LONG and surprise(piece) > 0

@@ -31,7 +31,7 @@ _KEY_BODY: Final = re.compile(
 
 _HEADER: Final = re.compile(
     r"""authorization[\\"'`]{0,4}[ \t]{0,8}[:=,][ \t]{0,8}[\\"'`]{0,4}[ \t]{0,8}"""
-    r"""(?:(?:bearer|basic|token|apikey|digest)[ \t]+)?+([^\s"'`\\<>${},;]{6,}+)""",
+    r"""(?:[a-z][\w-]{2,15}[ \t]+)?+([^\s"'`\\<>${},;]{6,}+)""",
     re.IGNORECASE | re.ASCII,
 )
 _BEARER: Final = re.compile(r"bearer(?:[ \t]{1,4}|%20)([\w.~+/-]{12,}+=*)", re.IGNORECASE | re.ASCII)
@@ -46,6 +46,8 @@ _COMMAND: Final = re.compile(
     r"""|["']?[\w.@{}+-]{0,64}["']?:["']?[^\s"'$]{1}[^\s"']{3,64}["']?)""",
     re.ASCII,
 )
+# A line of .netrc, which has no sign between name and value.
+_NETRC: Final = re.compile(r"login[ \t\n]{1,4}\S{1,64}[ \t\n]{1,4}password[ \t\n]{1,4}(\S{6,128}+)", re.ASCII)
 _RANDOM: Final = re.compile(r"(?=\D*[0-9])(?=[^A-Za-z]*[A-Za-z])")
 
 
@@ -76,6 +78,7 @@ _SCHEMES: Final = {
     "cookie": (_COOKIE, _is_credential),
     "--user": (_COMMAND, _is_user_and_password),
     "-u": (_COMMAND, _is_user_and_password),
+    "login": (_NETRC, _is_credential),
 }
 
 
@@ -102,7 +105,7 @@ class AuthorizationHeaders:
     """Finds the credentials of headers, of bare `Bearer` and `Basic` schemes, of session cookies and of commands."""
 
     def __init__(self) -> None:
-        self.marks = r"(?i:authorization|bearer|basic|cookie)|--user|-u[ \t=]"
+        self.marks = r"(?i:authorization|bearer|basic|cookie)|--user|-u[ \t=]|login[ \t\n]"
         self._schemes = Scan(self.marks)
 
     def find(self, text: str) -> list[Span]:
@@ -113,7 +116,7 @@ class AuthorizationHeaders:
             if start < end:
                 continue
             literal = text[start:stop].lower()
-            rule, is_credential = _SCHEMES["-u" if literal.startswith("-u") else literal]
+            rule, is_credential = _SCHEMES["-u" if literal.startswith("-u") else literal.strip()]
             found = rule.match(text, start)
             if found and is_credential(found[1]):
                 end = found.end()

@@ -13,12 +13,14 @@ from router.redaction.account_numbers import Ibans, SocialSecurityNumbers
 from router.redaction.addresses import IpAddresses, UrlCredentials, Urls
 from router.redaction.assignments import Assignments
 from router.redaction.credentials import AuthorizationHeaders, PrivateKeys
+from router.redaction.named_entities import ORGANISATION, PLACE
 from router.redaction.personal import Emails, PaymentCards
 from router.redaction.phones import Phones
+from router.redaction.presidio import PAPERS
 from router.redaction.scanning import Marked, MarkedDetectors
 from router.redaction.spans import TYPE_NAME, Detector, Span, find_spans
 from router.redaction.token_shapes import TokenShapes
-from router.redaction.user_rules import Sifted, SiftedMarked
+from router.redaction.user_rules import NAME, PATH, Sifted, SiftedMarked
 from router.redaction.vendor_keys import TelegramTokens, VendorKeys
 
 __all__ = ["DEFAULT_RULES", "DEFAULT_TYPES", "Detector", "PatternRule", "Span", "default_detectors", "find_spans"]
@@ -27,6 +29,8 @@ DEFAULT_RULES: Final[Mapping[str, str]] = MappingProxyType({"CUSTOMER": r"(?i:cu
 DEFAULT_TYPES: Final = frozenset(
     {"SECRET", "PIIEMAIL", "PIICARD", "PIIIBAN", "PIISSN", "PIIIP", "PIIURL", "PIIPHONE", *DEFAULT_RULES}
 )
+OPTIONAL_TYPES: Final = frozenset({NAME, PATH, PAPERS, PLACE, ORGANISATION})
+"""The types that only a name list, paths, Presidio or a model of names find."""
 
 
 class PatternRule:

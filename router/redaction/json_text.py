@@ -62,7 +62,7 @@ def edit_value(value: object, editor: Editor, key: str = "") -> object:
 
 def edit_leaf(text: str, editor: Editor, key: str = "") -> str:
     """Return one string with its edits made, as JSON if it is JSON."""
-    return apply(text, _leaf_edits(text, editor, key))
+    return apply(text, leaf_edits(text, editor, key))
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
@@ -91,7 +91,8 @@ def is_json(text: str) -> bool:
     return True
 
 
-def _leaf_edits(text: str, editor: Editor, key: str) -> Iterable[Edit]:
+def leaf_edits(text: str, editor: Editor, key: str) -> Iterable[Edit]:
+    """Return the edits of one string that is the value of a key; of one that is JSON, those of the strings in it."""
     return _edits_in_json(text, editor) if is_json(text) else editor(text, key)
 
 
@@ -107,7 +108,7 @@ def _edits_in_json(text: str, editor: Editor) -> list[Edit]:
             key = orjson.loads(raw)
             edits += _in_string(raw, start, editor(key, ""))
         else:
-            edits += _in_string(raw, start, _leaf_edits(orjson.loads(raw), editor, key))
+            edits += _in_string(raw, start, leaf_edits(orjson.loads(raw), editor, key))
             key = ""
     return edits
 
@@ -126,6 +127,11 @@ def _raw_offsets(body: str) -> Iterable[int]:
     if "\\" not in body:
         return range(len(body) + 1)
     return [*(unit.start() for unit in _UNIT.finditer(body)), len(body)]
+
+
+def key_edits(name: str, editor: Editor) -> Iterable[Edit]:
+    """Return the edits of a key of an object."""
+    return () if name in _FIELDS else editor(name, "")
 
 
 def _edit_key(name: object, editor: Editor) -> str:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from typing_extensions import override
@@ -18,6 +19,7 @@ from registry.errors import RedactionError
 from router.redaction.assignments import promises_secret
 from router.redaction.detectors import DEFAULT_TYPES
 from router.redaction.json_text import Edit, apply, edit_leaf, edit_value, escape, is_json
+from router.redaction.opaque import set_aside
 from router.redaction.placeholders import (
     BOUNDARY,
     Placeholder,
@@ -26,12 +28,20 @@ from router.redaction.placeholders import (
     restorations,
     vocabulary_of,
 )
+from router.redaction.places import Place, places_in
 from router.redaction.spans import CleanTexts, Detector, Span, find_spans, merge
 
 _SECRET: Final = "SECRET"  # noqa: S105 - the name of a type
 _URL: Final = "PIIURL"
 _SCHEME: Final = re.compile(r"(?:https?|ftps?|wss?)://", re.IGNORECASE)
 _SHORTEST_TELLING: Final = 6
+# Keys that say what a short value is, as the words before it would in a text.
+_OF_SOMEBODY: Final = re.compile(
+    "phone|mobile|cell|tel|fax|contact|ssn|social|passport|licen[cs]e|permit|account|bank|tax|nhs|medical|wallet"
+    "|mac_?addr",
+    re.IGNORECASE,
+)
+_LONGEST_NUMBER: Final = 48
 
 
 class Masker:
@@ -50,6 +60,7 @@ class Masker:
         self._telling: set[str] = set()
         self._last: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
+        self._joined: set[str] = set()
 
     @override
     def __repr__(self) -> str:
@@ -59,6 +70,11 @@ class Masker:
     def counts(self) -> dict[str, int]:
         """How many different values of each type were masked."""
         return dict(sorted(self._counts.items()))
+
+    @property
+    def joined(self) -> frozenset[str]:
+        """Types that were found as part of another finding, whose name the placeholder has."""
+        return frozenset(self._joined)
 
     def mask(self, text: str) -> str:
         """Return plain text with every finding replaced; `restore` is the inverse."""
@@ -75,6 +91,19 @@ class Masker:
         Numbers of `value` itself are left. Raise RedactionError for what is not JSON.
         """
         return edit_value(value, self._masking)
+
+    def mask_report_json(self, value: object) -> object:
+        """Return a JSON value about a masked one, such as an answer to it, masked as `mask_report` masks text."""
+        return edit_value(value, partial(self._masking, report=True))
+
+    def places(self, value: object) -> list[Place]:
+        """Return where in a JSON value what was masked, and as what: masked anew, as nothing was seen before it.
+
+        Raise RedactionError as masking it does.
+        """
+        aside = set_aside({"": value})
+        anew = Masker(self._detectors, self._vocabulary.types, self._clean)
+        return places_in(aside.body[""], anew._masking, self._vocabulary, aside.payloads)
 
     def restore(self, text: str) -> str:
         """Return plain text with this conversation's placeholders replaced by their values, in any letter case."""
@@ -105,7 +134,10 @@ class Masker:
         words = self._vocabulary.find(text)
         own = [Span(word.start, word.end, word.type, "own-word") for word in words]
         named = {(word.start, word.end): word.name for word in words}
-        for span in merge([*own, *self._findings(text, key)]):
+        findings = self._findings(text, key)
+        for one in findings:
+            self._joined.update(one.joined)
+        for span in merge([*own, *findings]):
             start = _host_of(text, span) if span.type == _URL else span.start
             name = named.get((start, span.end))
             if name is not None and (report or name not in self._values):
@@ -116,7 +148,9 @@ class Masker:
 
     def _findings(self, text: str, key: str) -> list[Span]:
         """Return what must go from a text that is the value of `key`, ordered, disjoint and whole words."""
-        named = promises_secret(key)
+        named = promises_secret(key) or (
+            len(text) <= _LONGEST_NUMBER and not text.isalpha() and _OF_SOMEBODY.search(key) is not None
+        )
         spans = find_spans(text, self._detectors, None if named else self._clean)
         if named:
             opening = f'{key}="'

@@ -14,8 +14,9 @@ from router.redaction.scanning import Scan, searchable
 from router.redaction.spans import Span
 
 _NUMBER: Final = re.compile(
-    r"(?<![\w.,:/$#=+-])(?<!\d )(?<!\()(?P<plus>\+|00(?=[1-9]))?[ -]?"
-    r"(?P<digits>\(?\+?[0-9]{1,5}\)?(?:[ .\-/]{0,2}\(?[0-9]{1,6}\)?){1,6})"
+    r"(?<![\w.,/$#+-])(?<!\d[ :])(?:(?<!\()|(?![0-9]{1,5}\)))(?P<plus>\+|00(?=[1-9]))?[ -]?"
+    # Possessive: a long run of digits can be cut into groups in a quarter of a million ways.
+    r"(?P<digits>\(?\+?[0-9]{1,5}+\)?(?:[ .\-/]{0,2}\(?[0-9]{1,6}+\)?){1,6})"
     r"(?P<extension>[ ,]{0,2}(?:x|ext\.?|extension)[ .]?[0-9]{1,5})?(?![\w:@%$]|[.,/-][0-9]|-[A-Z0-9]{2})",
     re.ASCII,
 )
@@ -25,16 +26,12 @@ _DATE: Final = re.compile(
     r"|(?:0?[1-9]|[12][0-9]|3[01])[-./](?:0?[1-9]|[12][0-9]|3[01])[-./](?:19|20)?[0-9]{2}"
     r"|(?:19|20)[0-9]{2}[- ]+(?:19|20)[0-9]{2}"
 )
-_BEFORE: Final = re.compile(
-    r"(?:phone|mobile|cell(?:phone|ular)?|\btel|telephone|telefon|handy|t[ée]l[ée]phone|\bfax|\bdesk|whats ?app"
-    r"|signal|landline|hotline|\bdial"
-    r"|\bcall(?:ed|ing)?\b|\btext(?:ed|ing)?\b|\bring\b|\bsms\b|answering|contact|messages?|reach(?:ed)?|registered|number)[^\d\n]{0,24}\n?[^\d\n]{0,4}$",
-    re.IGNORECASE,
+# RE2, as the words end anywhere before a number. A letter outside of ASCII is a question mark here.
+_BEFORE: Final = Scan(
+    r"(?i:(?:phone|mobile|cell(?:phone|ular)?|\btel|telephone|telefon|handy|t[e?]l[e?]phone|\bfax|\bdesk|whats ?app"
+    r"|signal|landline|hotline|\bdial|\bcall(?:ed|ing)?\b|\btext(?:ed|ing)?\b|\bring\b|\bsms\b|answering|contact"
+    r"|messages?|reach(?:ed)?|registered|number)[^0-9\n]{0,24}\n?[^0-9\n]{0,4}$)"
 )
-_WORDS: Final = (
-    "phone", "mobile", "cell", "tel", "handy", "fax", "desk", "whats", "signal", "landline", "hotline", "dial", "call",
-    "text", "ring", "sms", "answering", "contact", "message", "reach", "registered", "number", "téléphone",
-)  # fmt: skip
 _GROUP: Final = re.compile("[0-9]{2}")
 _AFTER: Final = re.compile(r"[ ,(-]{1,3}(?:office|mobile|cell|fax|home|work|desk|phone|tel)\b", re.IGNORECASE)
 # Where a number without a country code may be from, the largest plans first.
@@ -99,18 +96,21 @@ def _is_phone(text: str, found: re.Match[str]) -> bool:
     count = sum(character.isdigit() for character in found["digits"])
     if not _FEWEST <= count <= _MOST or not _GROUP.search(written) or _DATE.fullmatch(written):
         return False
-    if found["plus"]:
-        return is_possible("+" + found["digits"], None)
-    if _AMERICAN.fullmatch(found["digits"]) and is_possible(found["digits"], "US"):
+    digits = _unwrapped(found["digits"])
+    if found["plus"] or "+" in digits:
+        return is_possible("+" + digits.replace("+", ""), None)
+    if _AMERICAN.fullmatch(digits):
         return True
-    return _is_near_a_word(text, found.start(), found.end()) and any(
-        is_possible(found["digits"], region) for region in _REGIONS
-    )
+    return _is_near_a_word(text, found.start(), found.end()) and any(is_possible(digits, region) for region in _REGIONS)
+
+
+def _unwrapped(digits: str) -> str:
+    """Return a number without the brackets in which a text puts the whole of it."""
+    return digits[1:-1] if digits[0] == "(" and digits[-1] == ")" else digits
 
 
 def _is_near_a_word(text: str, start: int, end: int) -> bool:
-    before = text[max(0, start - 60) : start].lower()
-    if any(word in before for word in _WORDS) and _BEFORE.search(before):
+    if any(_BEFORE.spans(searchable(text[max(0, start - 60) : start]))):
         return True
     return _AFTER.match(text, end) is not None
 

@@ -30,7 +30,7 @@ _HUMP: Final = 1.0  # bits for a capital behind a small letter
 _COUNTING: Final = 0.5  # bits for a digit beside a digit
 
 _FILLER: Final = re.compile(
-    r"example(?:key)?|placeholder|redacted|dummy|changeme|not-?a-?real|your[-_]|[x*#.]{4,}|…|x{3,}-x{3,}|<|1234567890123[0-9]*|\[[A-Z_]{3,}\]|\{\{|\$\{",
+    r"example(?:key)?|placeholder|redacted|dummy|changeme|not-?a-?real|your[-_]|[x*#.]{4,}|…|x{3,}-x{3,}|<|1234567890123[0-9]*|(?:1234-){2,}|\[[A-Z_]{3,}\]|\{\{|\$\{",
     re.IGNORECASE,
 )
 _FILLED: Final = 0.2  # the share of a value that says so; real keys may hold a short word by chance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, cast
@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Protocol, cast
 from typing_extensions import override
 
 from registry.errors import ConfigError, RedactionError
-from router.redaction.detectors import DEFAULT_TYPES, default_detectors
+from router.redaction.detectors import DEFAULT_TYPES, OPTIONAL_TYPES, default_detectors
 from router.redaction.masking import Masker
+from router.redaction.named_entities import ORGANISATION, PLACE, NamedEntities
 from router.redaction.opaque import set_aside
+from router.redaction.presidio import PAPERS, PresidioPatterns
 from router.redaction.spans import CleanTexts, Detector, find_spans
 from router.redaction.user_rules import NAME, PATH, NameList, PathGlobs, Sifted
 
 if TYPE_CHECKING:
     from registry.settings import RedactionSettings
+
+# Makes a detector of a class and its arguments, perhaps in a process of its own.
+Make = Callable[..., Detector]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,11 @@ class Redaction:
     """What could not be searched, and may leave only where policy says so; its bytes are not in `body`."""
     payloads: tuple[str, ...] = field(default=(), repr=False)
     """These bytes, for `put_back`."""
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """The counts, and 1 for a type that was only found inside of others: what tells data classes."""
+        return {**dict.fromkeys(self.masker.joined, 1), **self.counts}
 
 
 class Redactor(Protocol):
@@ -73,17 +83,32 @@ def default_redactor(extra_rules: Mapping[str, str] = MappingProxyType({})) -> R
     return RuleRedactor(default_detectors(extra_rules), DEFAULT_TYPES | extra_rules.keys())
 
 
-def redactor_of(settings: RedactionSettings) -> RuleRedactor:
-    """Return the redactor that `[redaction]` asks for; raise ConfigError for a rule or type that cannot be used."""
+def redactor_of(settings: RedactionSettings, make: Make = lambda made, *given: made(*given)) -> RuleRedactor:
+    """Return the redactor that `[redaction]` asks for; raise ConfigError for a rule or type that cannot be used.
+
+    `make` makes the detectors that nothing bounds in time, by default in this process.
+    """
     types = DEFAULT_TYPES | settings.rules.keys()
-    if unknown := sorted(set(settings.off) - types):
-        raise ConfigError(f"redaction.off: there is no type {unknown[0]!r}; known types: {', '.join(sorted(types))}")
+    known = types | OPTIONAL_TYPES
+    if unknown := sorted(set(settings.off) - known):
+        raise ConfigError(f"redaction.off: there is no type {unknown[0]!r}; known types: {', '.join(sorted(known))}")
     detectors = default_detectors(settings.rules, off=settings.off, allowed=settings.allow)
+    optional = list(_optional(settings, make))
+    sifted = (Sifted(one, settings.off, settings.allow) for one, _ in optional)
+    found = types.union(*(each for _, each in optional))
+    return RuleRedactor((*detectors, *sifted), found - set(settings.off))
+
+
+def _optional(settings: RedactionSettings, make: Make) -> Iterator[tuple[Detector, frozenset[str]]]:
+    """Yield the detectors that only settings ask for, each with the types that it alone finds."""
     if settings.names:
-        detectors, types = (*detectors, Sifted(NameList(settings.names), (), settings.allow)), types | {NAME}
+        yield NameList(settings.names), frozenset({NAME})
     if settings.paths:
-        detectors, types = (*detectors, Sifted(PathGlobs(settings.paths), (), settings.allow)), types | {PATH}
-    return RuleRedactor(detectors, types - set(settings.off))
+        yield PathGlobs(settings.paths), frozenset({PATH})
+    if settings.presidio:
+        yield make(PresidioPatterns, settings.presidio_score), frozenset({PAPERS})
+    if settings.ner_model is not None:
+        yield make(NamedEntities, settings.ner_model.expanduser()), frozenset({NAME, PLACE, ORGANISATION})
 
 
 def spans_of(text: str, detectors: Sequence[Detector]) -> list[tuple[int, int, str, str]]:

@@ -13,6 +13,7 @@ import re2  # type: ignore[import-untyped]  # it ships no types
 
 from router.redaction.spans import Span, merge
 
+_LONG: Final = 20_000
 _MEMORY_BYTES: Final = 32 << 20  # the most that a compiled pattern and what it learns of texts may take
 
 
@@ -50,7 +51,8 @@ class MarkedDetectors:
 
     def find(self, text: str) -> list[Span]:
         """Return the findings of all, merged."""
-        hits = self._marks.Match(searchable(text))
+        # In a long text most marks stand somewhere, and each detector's own scan finds out as fast.
+        hits = range(len(self._detectors)) if len(text) > _LONG else self._marks.Match(searchable(text))
         if not hits:
             return []
         return merge([span for index in sorted(hits) for span in self._detectors[index].find(text)])

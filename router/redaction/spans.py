@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from registry.errors import RedactionError
@@ -36,6 +36,8 @@ class Span:
     end: int
     type: str
     detector: str
+    joined: tuple[str, ...] = field(default=(), compare=False)
+    """Types of other findings that became one with it: they tell a data class, though their name is lost."""
 
 
 class Detector(Protocol):
@@ -43,6 +45,11 @@ class Detector(Protocol):
 
     def find(self, text: str) -> Iterable[Span]:
         """Return the findings in `text`, in character offsets."""
+
+
+def is_unbounded(detector: Detector) -> bool:
+    """Tell whether a detector is outside code that no promise bounds in time; the built-in ones are linear."""
+    return bool(getattr(detector, "unbounded", False))
 
 
 class CleanTexts:
@@ -103,8 +110,9 @@ def merge(spans: Iterable[Span]) -> list[Span]:
     longest: Span | None = None
     for span in sorted(spans, key=lambda s: (s.start, -s.end)):
         if longest is not None and span.start <= merged[-1].end:
-            longest = max(longest, span, key=lambda s: s.end - s.start)
-            merged[-1] = replace(longest, start=merged[-1].start, end=max(merged[-1].end, span.end))
+            last, longest = merged[-1], max(longest, span, key=lambda s: s.end - s.start)
+            types = {last.type, *last.joined, span.type, *span.joined} - {longest.type}
+            merged[-1] = replace(longest, start=last.start, end=max(last.end, span.end), joined=tuple(sorted(types)))
         else:
             longest = span
             merged.append(span)

@@ -11,7 +11,7 @@ import re2  # type: ignore[import-untyped]  # it ships no types
 
 from registry.errors import ConfigError
 from router.redaction.scanning import Marked, Scan, searchable
-from router.redaction.spans import Detector, Span
+from router.redaction.spans import Detector, Span, is_unbounded
 
 NAME: Final = "PIINAME"
 PATH: Final = "REPOPATH"
@@ -59,6 +59,7 @@ class Sifted:
         self._detector = detector
         self._off = frozenset(off)
         self._allowed = tuple(pattern.lower() for pattern in allowed)
+        self.unbounded = is_unbounded(detector)
 
     def find(self, text: str) -> Iterator[Span]:
         """Yield the findings that are left."""

@@ -14,6 +14,7 @@ from router.redaction.spans import END, START, Span
 _WRITTEN: Final = -0.4  # bits a character; nineteen of twenty words and identifiers have fewer, a random one in 10^4
 _PIECE: Final = re.compile("[A-Za-z0-9]+")
 _NUMBER: Final = re.compile("[A-Za-z]{0,4}[0-9]+")
+_MIXED: Final = re.compile("[A-Za-z][0-9]+[A-Za-z]|[0-9][A-Za-z]+[0-9]")
 _ELIDED: Final = re.compile(r"[#*.]{3}|…")
 _WORDS: Final = re.compile(r"[a-z_.\-]+")
 
@@ -82,6 +83,11 @@ VENDOR_KEYS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "twilio": ("SK[0-9a-f]{8}", r"[0-9a-f]{24}" + END),
         "figma": ("fig[dor]_", r"[\w-]{20,}"),
         "grafana": ("gl(?:sa|c)_", r"[\w+/]{20,}={0,3}"),
+        "postman": ("PMAK-", r"[0-9a-f]{24}-[0-9a-f]{34}" + END),
+        "clojars": ("CLOJARS_", r"[0-9a-f]{60}" + END),
+        "newrelic": ("NR(?:AK|RA|II|JS|BR)-", r"[A-Za-z0-9]{19,}"),
+        # Not the end of another name: `cache-key-` stands before many a hash.
+        "mailgun": ("key-", r"(?<![\w-]key-)[0-9a-f]{32}" + END),
         "linear": ("lin_(?:api|oauth)_", r"[A-Za-z0-9]{30,}"),
         "notion": ("ntn_", r"[A-Za-z0-9]{40,}"),
         "sentry": ("sntry[su]_", r"(?:(?<=u_)[0-9a-f]{64}" + END + r"|(?<=s_)[\w+/-]{40,}(?:={0,2}_[\w+/-]{40,})?)"),
@@ -139,7 +145,10 @@ def is_written(value: str) -> bool:
         return True
     if len(set(piece)) <= 2:
         return False  # published test keys are often one letter again and again
-    return is_repeated(piece) or (surprise(piece) < _WRITTEN * len(piece) and piece.isalpha())
+    if is_repeated(piece):
+        return True
+    mixed = any(_MIXED.search(one) for one in pieces)
+    return surprise(piece) < _WRITTEN * len(piece) and piece.isalpha() and not mixed
 
 
 def _inside_base64(text: str, start: int, end: int) -> bool:

@@ -168,7 +168,7 @@ class _Trial:
             return
         started = time.monotonic()
         stack = Stack(trim, limit, grammar=grammar)
-        made = make_descendant("lora", self.recipe, self.dataset, base, stack, self.folder / "lora", _tell)
+        made = make_descendant("lora", self.recipe, self.dataset, base, stack, self.folder / "lora", _tell, "reach")
         served = Stack(trim, limit, adapter=made.adapter.path, grammar=grammar)
         yield "lora", self._reached(self._ask(base, served), started)
 

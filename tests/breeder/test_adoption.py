@@ -217,7 +217,7 @@ def test_the_command_lists_candidates_and_names_one(tmp_path: Path) -> None:
         ("orders", None, True)
     ]
     assert table.splitlines() == [
-        "workflow\tchampion\ttasks\trecognised by",
-        "orders\t-\t50\t1 exact template and likeness",
+        "workflow\tchampion\ttasks\trecognised by\tbreed again",
+        "orders\t-\t50\t1 exact template and likeness\t-",
     ]
     assert (missing.returncode, missing.stderr.count("\n")) == (3, 1)

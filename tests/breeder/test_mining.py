@@ -1,7 +1,8 @@
 from dataclasses import replace
 
-from breeder.mining import Tier, mine
+from breeder.mining import Terms, Tier, mine
 from registry.entities import ContextCut, FeedbackVerdict, Interaction, Lane, Status
+from registry.tokens import TrustTier
 from tests.breeder.makers import interaction
 
 
@@ -79,3 +80,74 @@ def test_what_must_stay_on_the_machine_is_not_mined_because_the_cloud_would_be_i
     told = mine([interaction(1, "secret", lane=Lane.LOCAL_PRIVATE, verdict=FeedbackVerdict.ACCEPTED)])
     assert told.rows == ()
     assert dict(told.dropped) == {"must stay on this machine, so no cloud can be its baseline": 1}
+
+
+def _of(given: Interaction, *, client: str = "local", tier: str = "trusted", judge: str = "local") -> Interaction:
+    feedback = replace(given.feedback, client=judge) if given.feedback else None
+    return replace(given, intent=replace(given.intent, client=client, trust_tier=tier), feedback=feedback)
+
+
+def _in_class(given: Interaction, **changes: object) -> Interaction:
+    return replace(given, intent=replace(given.intent, envelope=replace(given.intent.envelope, **changes)))
+
+
+def test_a_client_that_is_not_trusted_teaches_nothing_whoever_accepts_it():
+    told = mine([_of(interaction(1, "a", verdict=FeedbackVerdict.ACCEPTED), client="web", tier="untrusted")])
+    assert told.rows == ()
+    assert dict(told.dropped) == {"of a client that is not trusted": 1}
+
+
+def test_a_client_of_the_normal_tier_teaches_what_a_person_vouches_for():
+    told = mine(
+        [
+            _of(interaction(1, "a"), client="ann", tier="normal"),
+            _of(interaction(2, "b", verdict=FeedbackVerdict.ACCEPTED), client="ann", tier="normal"),
+            _of(interaction(3, "c"), tier="user"),
+        ]
+    )
+    assert [row.tier for row in told.rows] == [Tier.OPEN, Tier.ACCEPTED, Tier.CLOUD]
+
+
+def test_trust_is_what_it_is_today():
+    given = [_of(interaction(1, "a"), client="web"), _of(interaction(2, "b"), client="ann", tier="untrusted")]
+    terms = Terms(tiers={"web": TrustTier.UNTRUSTED, "ann": TrustTier.TRUSTED})
+    assert [row.client for row in mine(given, terms).rows] == ["ann"]
+
+
+def test_a_client_that_is_not_trusted_judges_nobodys_answers():
+    corrected = interaction(1, "a", "right", verdict=FeedbackVerdict.CORRECTED, corrected="poison")
+    given = [_of(corrected, judge="web"), _of(interaction(2, "b", verdict=FeedbackVerdict.REJECTED), judge="web")]
+    told = mine(given, Terms(tiers={"web": TrustTier.UNTRUSTED}))
+    assert [(row.answer, row.tier) for row in told.rows] == [("right", Tier.CLOUD), ("yes", Tier.CLOUD)]
+
+
+def test_what_must_stay_by_todays_policy_is_not_mined_whichever_lane_it_took():
+    given = [
+        _in_class(interaction(1, "a"), data_class="client"),
+        _in_class(interaction(2, "b"), contains_customer_data=True),
+        _in_class(interaction(3, "c"), data_class="code"),
+    ]
+    told = mine(given, Terms(local_only=frozenset({"client"})))
+    assert [(row.prompt.user, row.data_class) for row in told.rows] == [("c", "code")]
+    assert dict(told.dropped) == {"must stay on this machine, so no cloud can be its baseline": 2}
+
+
+def test_what_tools_say_and_what_is_said_beside_their_calls_is_never_a_target():
+    call = {"id": "c", "type": "function", "function": {"name": "read", "arguments": "{}"}}
+    asked = {"role": "user", "content": "q"}
+    looked = [
+        asked,
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "content": "page", "tool_call_id": "c"},
+    ]
+    answer = {"choices": [{"message": {"content": "I look", "tool_calls": [call]}}]}
+    calling = interaction(2, "b")
+    calling = replace(calling, outcome=replace(calling.outcome, response=answer))
+    retrieved = interaction(3, messages=[asked, {"role": "function", "name": "read", "content": "page"}])
+    block = {"type": "tool_result", "tool_use_id": "c", "content": "page"}
+    anthropic = interaction(4, messages=[{"role": "user", "content": [block]}])
+    anthropic = replace(anthropic, intent=replace(anthropic.intent, surface="anthropic.messages"))
+    told = mine([interaction(1, messages=looked), calling, retrieved, anthropic])
+
+    assert told.rows == ()
+    assert dict(told.dropped) == {"not a single turn of text": 3, "no text in the answer": 1}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
+from breeder.checkpoints import seal
 from breeder.recipe import LoraPart, Recipe, TrainingPart
 from breeder.shipped import shipped
 from breeder.training import ChatExample, epochs_within, split_batch, train_adapter
@@ -43,7 +46,9 @@ def test_a_training_in_parts_has_the_losses_of_one_in_whole_batches(tmp_path: Pa
     def losses(tokens: int) -> tuple[tuple[int, float], ...]:
         training = TrainingPart(epochs=10, batch_size=8, precision="fp32", micro_batch_tokens=tokens)
         recipe = Recipe(name="parts", lora=LoraPart(rank=4, alpha=8), training=training)
-        trained = train_adapter(shipped("data/seedling"), examples, recipe, tmp_path / str(tokens), lambda _: None)
+        trained = train_adapter(
+            shipped("data/seedling"), examples, recipe, tmp_path / str(tokens), lambda _: None, "key"
+        )
         return trained.losses
 
     whole, parts = losses(100_000), losses(64)
@@ -64,7 +69,39 @@ def test_a_limit_on_tokens_ends_a_training_early(tmp_path: Path) -> None:
     for name, limit in (("all", None), ("some", 250)):
         training = TrainingPart(epochs=4, batch_size=4, precision="fp32", max_tokens=limit)
         recipe = Recipe(name=name, lora=LoraPart(rank=4, alpha=8), training=training)
-        steps.append(train_adapter(shipped("data/seedling"), examples, recipe, tmp_path / name, lambda _: None).steps)
+        steps.append(
+            train_adapter(shipped("data/seedling"), examples, recipe, tmp_path / name, lambda _: None, "key").steps
+        )
 
     assert steps[0] == 16
     assert 0 < steps[1] < 16
+
+
+def test_a_planted_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
+    """It has a manifest, as whole as one of ours, and what runs code once it is unpickled; but not the home's key."""
+    planted, stolen = tmp_path / "checkpoints" / "checkpoint-2", tmp_path / "stolen"
+    planted.mkdir(parents=True)
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", "training_args.bin"):
+        (planted / name).write_bytes(pickle.dumps(Planted(stolen)))
+    seal(planted, "another home's key")
+    examples = [ChatExample(({"role": "user", "content": f"say {n}"},), "yes") for n in range(8)]
+    training = TrainingPart(epochs=1, batch_size=4, precision="fp32")
+    recipe = Recipe(name="planted", lora=LoraPart(rank=4, alpha=8), training=training)
+    said: list[str] = []
+    trained = train_adapter(shipped("data/seedling"), examples, recipe, tmp_path, said.append, "key")
+
+    assert trained.steps == 2
+    assert any(str(planted) in line for line in said)
+    assert not any("going on" in line for line in said)
+    assert not stolen.exists()
+
+
+class Planted:
+    """What writes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @override
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self._file,)

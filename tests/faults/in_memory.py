@@ -21,7 +21,12 @@ class Got:
 
 
 async def call(
-    app: ASGIApp, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, method: str = "POST"
+    app: ASGIApp,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    method: str = "POST",
+    query: bytes = b"",
 ) -> Got:
     """Return the answer to one request of a client that stays."""
     got, asked, never = Got(), [body], asyncio.Event()
@@ -33,7 +38,7 @@ async def call(
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query,
         "headers": [(name.encode(), value.encode()) for name, value in named.items()],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),

@@ -59,7 +59,7 @@ def test_r16_a_client_that_does_not_read_holds_up_its_own_upstream_and_nobody_el
                     assert running.told(CHAT, asked(stream=False)).status == 200
                 assert sum(sent) < 64 * MEGABYTE
             assert memory_bytes(running) - before < 32 * MEGABYTE
-        eventually(lambda: b'"in_flight":0' in get(f"{running.daemon.url}/healthz")[2])
+        eventually(lambda: b'"in_flight":0' in get(f"{running.daemon.url}/readyz", running.daemon.admin)[2])
         eventually(lambda: running.interactions()[20].outcome)
         outcome = running.interactions()[20].outcome
 
@@ -188,7 +188,12 @@ def test_r18_of_a_crowd_of_500_all_are_answered_or_told_to_come_back(tmp_path: P
         eventually(lambda: len(running.upstream.requests) == 8)
         # While every place is taken the daemon tells how it is, and asks nobody else.
         assert all(get(f"{running.daemon.url}/healthz")[0] == 200 for _ in range(50))
-        eventually(lambda: b"modelbreeder_admission_refused_total 476.0" in get(f"{running.daemon.url}/metrics")[2])
+        eventually(
+            lambda: (
+                b"modelbreeder_admission_refused_total 476.0"
+                in get(f"{running.daemon.url}/metrics", running.daemon.admin)[2]
+            )
+        )
         assert len(running.upstream.requests) == 8
         gate.set()
         told = [one.rest() for one in asking]

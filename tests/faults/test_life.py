@@ -51,11 +51,11 @@ def test_r22_a_file_that_cannot_be_used_changes_nothing_and_is_told(tmp_path: Pa
         running.upstream.follows(gated(gate, answer), answer)
         with running.ask(CHAT, asked()) as under_way:
             eventually(lambda: running.upstream.requests)
-            before = json.loads(get(f"{running.daemon.url}/healthz")[2])["policy"]
+            before = json.loads(get(f"{running.daemon.url}/readyz", running.daemon.admin)[2])["policy"]
             file.write_text(bad(good), encoding="utf-8")
-            eventually(lambda: b'"file":"refused"' in get(f"{running.daemon.url}/healthz")[2])
-            after = json.loads(get(f"{running.daemon.url}/healthz")[2])["policy"]
-            problem = json.loads(get(f"{running.daemon.url}/readyz")[2])["policy"]["problem"]
+            eventually(lambda: b'"file":"refused"' in get(f"{running.daemon.url}/readyz", running.daemon.admin)[2])
+            after = json.loads(get(f"{running.daemon.url}/readyz", running.daemon.admin)[2])["policy"]
+            problem = json.loads(get(f"{running.daemon.url}/readyz", running.daemon.admin)[2])["policy"]["problem"]
             new = running.told(CHAT, asked())
             gate.set()
             old = under_way.rest()
@@ -64,7 +64,7 @@ def test_r22_a_file_that_cannot_be_used_changes_nothing_and_is_told(tmp_path: Pa
         assert "modelbreeder.toml" in problem
         assert [read_whole(CHAT, one.body) for one in (old, new)] == [PLAIN, PLAIN]
         file.write_text(good, encoding="utf-8")
-        eventually(lambda: b'"file":"in force"' in get(f"{running.daemon.url}/healthz")[2])
+        eventually(lambda: b'"file":"in force"' in get(f"{running.daemon.url}/readyz", running.daemon.admin)[2])
 
 
 class JumpingClock:

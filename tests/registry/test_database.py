@@ -195,6 +195,14 @@ def test_a_folder_that_cannot_be_made_is_a_config_error(tmp_path):
         open_database(tmp_path / "file" / "ledger.db")
 
 
+def test_a_folder_is_no_database_file_and_stays_as_it_is(tmp_path):
+    (tmp_path / "folder").mkdir()
+    before = (tmp_path / "folder").stat().st_mode
+    with pytest.raises(ConfigError, match="cannot use database file .*: Is a directory"):
+        open_database(tmp_path / "folder")
+    assert (tmp_path / "folder").stat().st_mode == before
+
+
 def test_a_url_and_a_path_name_the_same_file(tmp_path):
     database = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
     assert database.label == str(tmp_path / "ledger.db")
@@ -290,7 +298,7 @@ def test_a_failing_statement_does_not_quote_what_was_to_be_stored(tmp_path):
     database = fresh_database(tmp_path)
     with pytest.raises(IntegrityError) as caught, database.write() as connection:
         for _ in range(2):
-            connection.execute(text("INSERT INTO workflows VALUES (:a, 'x', 'x', 'x', '')"), {"a": "bob@example.org"})
+            connection.execute(text("INSERT INTO workflows VALUES (:a, 'x', 'x', 'x', '', '')"), {"a": "bob@example.org"})
     assert "bob@example.org" not in str(caught.value)
     database.close()
 

@@ -219,7 +219,10 @@ def test_erasing_leaves_facts_and_a_chain_that_verifies(ledger):
     left = ledger.interaction("i1")
     assert secret not in repr(left)
     assert left.outcome == replace(outcome(), response=None, verification=None)
-    assert left.intent.envelope == replace(intent().envelope, summary="")
+    said = {"summary": "", "task_id": "", "session": None, "requested_model": ""}
+    assert left.intent.envelope == replace(intent().envelope, **said)
+    assert left.intent.decision == replace(intent().decision, local_reason="")
+    assert left.erased
     assert left.feedback.verdict is FeedbackVerdict.CORRECTED
     assert ledger.interaction("i2").intent == intent("i2")
 

@@ -118,12 +118,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
 def without_contents(one: Interaction) -> Interaction:
     """Return what may be read of an interaction after its contents were erased."""
-    envelope = replace(one.intent.envelope, summary="")
+    envelope = replace(one.intent.envelope, summary="", task_id="", session=None, requested_model="")
+    decision = replace(one.intent.decision, local_reason="")
     return Interaction(
-        intent=replace(one.intent, envelope=envelope, request_received=None, request_sent=None),
+        intent=replace(one.intent, envelope=envelope, decision=decision, request_received=None, request_sent=None),
         outcome=one.outcome and replace(one.outcome, response=None, verification=None, error=None),
         feedback=one.feedback and replace(one.feedback, corrected=None, comment=None),
         evidence=tuple(replace(note, detail=None) for note in one.evidence),
+        erased=True,
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from registry import tables
 from registry.database import Database
 from registry.errors import ConfigError, ConflictError, NotFoundError
-from registry.tokens import PREFIX, Client, ClientToken, Tokens, _digest
+from registry.tokens import PREFIX, Client, ClientToken, Tokens, TrustTier, _digest
 from tests.registry.making import at
 
 
@@ -106,3 +106,13 @@ def test_only_the_token_itself_has_its_digest(token: str, presented: str, salt: 
 
     assert kept.is_of(token)
     assert kept.is_of(presented) is (presented == token)
+
+
+def test_a_client_keeps_its_trust_tier_and_is_trusted_by_default(database: Database) -> None:
+    tokens = Tokens(database)
+    tokens.add("web", at(0), trust_tier=TrustTier.UNTRUSTED)
+    tokens.add("ann", at(0), trust_tier=TrustTier.NORMAL)
+    tokens.add("ci", at(0))
+
+    assert [one.client.trust_tier for one in tokens.all()] == [TrustTier.NORMAL, TrustTier.TRUSTED, TrustTier.UNTRUSTED]
+    assert Client().trust_tier is TrustTier.TRUSTED

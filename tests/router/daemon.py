@@ -42,9 +42,11 @@ def environment(**more: str) -> dict[str, str]:
 
 def write_config(home: Path, url: str, *, policy: str = "", upstream: str = "", more: str = "") -> None:
     """Write a configuration with one upstream called vendor."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = CONFIG.format(url=url, policy=policy, upstream=upstream) + more
-    (home / "modelbreeder.toml").write_text(text, encoding="utf-8")
+    file = home / "modelbreeder.toml"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)
 
 
 def command(home: Path, *arguments: str) -> list[str]:
@@ -78,17 +80,23 @@ class Daemon:
             text=True,
             env=dict(env),
         )
+        self.home = home
         self.lines: list[str] = []
         self.url = ""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
-            found = re.search(r"listening on (http://\S+)", line)
+            found = re.search(r"listening on (https?://\S+)", line)
             if found:
                 self.url = found[1]
                 break
         self._reader = threading.Thread(target=self._read_on, daemon=True)
         self._reader.start()
+
+    @property
+    def admin(self) -> dict[str, str]:
+        """The headers of its admin."""
+        return admin_of(self.home)
 
     def _read_on(self) -> None:
         assert self.process.stdout is not None
@@ -113,6 +121,11 @@ def daemon(home: Path, **env: str) -> Iterator[Daemon]:
         yield child
     finally:
         child.stop(signal.SIGKILL)
+
+
+def admin_of(home: Path) -> dict[str, str]:
+    """Return the headers with which the admin of a home asks its daemon."""
+    return {"Authorization": f"Bearer {(home / 'data' / 'admin.token').read_text(encoding='ascii').strip()}"}
 
 
 def post(url: str, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:

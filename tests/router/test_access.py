@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
@@ -20,12 +28,13 @@ from registry.errors import ConfigError, LedgerError, RedactionError
 from registry.ids import utc_now
 from registry.settings import DaemonSettings
 from registry.tokens import Client, ClientToken, Tokens
-from router.access import Access
+from router.access import CLIENTS_PATHS, OPEN_PATHS, Access
 from router.admission import InFlight
 from router.app import make_app
+from router.dialects.known import dialects
+from router.listening import bind
 from router.problems import UnauthenticatedError
-from router.serve import bind
-from tests.router.daemon import ask, daemon, get, post, run_command, write_config
+from tests.router.daemon import admin_of, ask, daemon, get, post, run_command, write_config
 from tests.router.making import NOON, World, run, settings, task, world
 from tests.router.recording_upstream import recording_upstream
 from tests.router.test_daemon_streams import eventually
@@ -100,10 +109,12 @@ def test_every_path_but_one_needs_a_token(tmp_path: Path, method: str, path: str
             without = await client.request(method, path, json=task())
             wrong = await client.request(method, path, json=task(), headers={"x-api-key": f"{token}x"})
             good = await client.request(method, path, json=task(), headers={"x-api-key": token})
+            admin = await client.request(method, path, json=task(), headers=admin_of(tmp_path))
 
             assert (without.status_code, wrong.status_code) == (401, 401)
             assert without.headers["www-authenticate"] == "Bearer"
-            assert good.status_code != 401
+            assert (good.status_code == 401) == (path == "/metrics")
+            assert admin.status_code != 401
             assert (await client.get("/healthz")).status_code == 200
             assert token not in wrong.text
 
@@ -131,7 +142,7 @@ def test_strange_keys_are_refused_and_nothing_breaks(tmp_path: Path, key: str) -
     async def scene() -> None:
         async with guarded(tmp_path) as (made, client, tokens, _):
             tokens.add("ci", NOON)
-            answer = await client.get("/v1/models", headers={"x-api-key": key.encode("utf-8", "replace")})
+            answer = await client.get("/v1/models", headers={b"x-api-key": key.encode("utf-8", "replace")})
 
             assert answer.status_code == 401
             assert made.interactions() == []
@@ -170,13 +181,19 @@ def test_what_the_last_token_closed_only_forgetting_it_opens(tmp_path: Path) -> 
 
 def test_off_loopback_a_token_is_needed_also_where_none_is_left(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with guarded(tmp_path, daemon=DaemonSettings(host="0.0.0.0")) as (_, client, tokens, now_s):
+        async with guarded(tmp_path, daemon=DaemonSettings(host="0.0.0.0", hosts=("box.example",))) as (
+            _,
+            client,
+            tokens,
+            now_s,
+        ):
             assert (await client.get("/v1/models")).status_code == 401
             token = {"x-api-key": tokens.add("ci", NOON), "Host": "box.example:8484"}
             now_s[0] = 1.0
             assert (await client.get("/v1/models", headers=token)).status_code == 200
-            page = {**token, "Origin": "https://evil.example"}
-            assert (await client.get("/v1/models", headers=page)).status_code == 403
+            for page in ("https://evil.example", "http://box.example:8484", "null"):
+                assert (await client.get("/v1/models", headers={**token, "Origin": page})).status_code == 403
+            assert (await client.get("/v1/models", headers={**token, "Host": "other.example"})).status_code == 403
 
     run(scene())
 
@@ -291,20 +308,120 @@ def test_a_daemons_tokens_are_made_listed_and_revoked_by_command_while_it_runs(t
         assert secret.encode() not in stored
 
 
-def test_the_daemon_listens_elsewhere_once_a_token_is_made(tmp_path: Path) -> None:
-    write_config(tmp_path, "http://127.0.0.1:9/v1", more='[daemon]\nhost = "0.0.0.0"\n')
-    refused = run_command(tmp_path, "serve", "--port", "0")
+def test_the_daemon_listens_elsewhere_once_a_token_is_made_and_something_speaks_tls(tmp_path: Path) -> None:
+    def serving(more: str) -> str:
+        write_config(tmp_path, "http://127.0.0.1:9/v1", more=f'[daemon]\nhost = "0.0.0.0"\n{more}')
+        return run_command(tmp_path, "serve", "--port", "0").stderr
+
+    assert "modelbreeder token add" in serving("behind_proxy = true")
     database = open_database(tmp_path / "data" / "ledger.db")
     token = Tokens(database).add("ci", utc_now())
     database.close()
+    assert "daemon.tls_cert" in serving("")
+    assert "cannot be used" in serving('tls_cert = "/no/cert.pem"\ntls_key = "/no/key.pem"')
+    assert "go together" in serving('tls_cert = "/no/cert.pem"')
+    write_config(tmp_path, "http://127.0.0.1:9/v1", more='[daemon]\nhost = "0.0.0.0"\nbehind_proxy = true\n')
     with daemon(tmp_path) as router:
         url = router.url.replace("0.0.0.0", "127.0.0.1")
-        assert any("proxy with TLS" in line for line in router.lines)
         assert get(f"{url}/v1/models")[0] == 401
         assert get(f"{url}/v1/models", {"x-api-key": token})[0] == 200
 
-    assert refused.returncode == 2
-    assert "modelbreeder token add" in refused.stderr
+
+def test_the_daemon_speaks_tls_itself(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certify(cert, key)
+    write_config(tmp_path, "http://127.0.0.1:9/v1", more=f'[daemon]\ntls_cert = "{cert}"\ntls_key = "{key}"\n')
+    with daemon(tmp_path) as router:
+        trusting = ssl.create_default_context(cafile=str(cert))
+        with httpx2.Client(verify=trusting, trust_env=False) as client:
+            answer = client.get(f"{router.url}/v1/models")
+
+    assert router.url.startswith("https://")
+    assert answer.status_code == 200
+
+
+def certify(cert: Path, key: Path) -> None:
+    """Write a certificate for loopback, and its key."""
+    secret = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, secret.public_key(), x509.random_serial_number())
+    dated = builder.not_valid_before(now).not_valid_after(now + timedelta(days=2))
+    signed = dated.add_extension(address, critical=False)
+    cert.write_bytes(signed.sign(secret, hashes.SHA256()).public_bytes(Encoding.PEM))
+    key.write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def test_where_a_proxy_may_stand_before_it_loopback_wants_a_token_too(tmp_path: Path) -> None:
+    async def scene(**door: Any) -> int:
+        async with guarded(tmp_path, daemon=DaemonSettings(**door)) as (_, client, _, _):
+            return (await client.get("/v1/models")).status_code
+
+    assert [run(scene()), run(scene(hosts=("box.example",))), run(scene(behind_proxy=True))] == [200, 401, 401]
+
+
+def test_only_the_admin_or_a_client_in_its_own_name_gets_at_more_than_models(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with guarded(tmp_path) as (made, client, tokens, now_s):
+            admin = admin_of(tmp_path)
+            of_nobody = (await client.post("/v1/chat/completions", json=task())).headers["x-modelbreeder-interaction"]
+            for method, path in (("POST", "/v1/feedback"), ("POST", "/v1/route/explain"), ("GET", "/metrics")):
+                for headers in ({}, {"Authorization": "Bearer sk-anything"}, {"x-api-key": admin["Authorization"]}):
+                    # A pattern that ends in `$` takes a line feed too.
+                    for asked in (path, f"{path}%0A"):
+                        refused = await client.request(method, asked, json=task(), headers=headers)
+                        assert (refused.status_code, "admin.token" in refused.text) == (401, True)
+            mine, other = ({"x-api-key": tokens.add(name, NOON)} for name in ("mine", "other"))
+            now_s[0] = 1.0
+            answer = await client.post("/v1/chat/completions", json=task(), headers=mine)
+            of_mine = answer.headers["x-modelbreeder-interaction"]
+
+            async def judge(name: str, headers: dict[str, str]) -> int:
+                verdict = {"interaction": name, "verdict": "accepted"}
+                return (await client.post("/v1/feedback", json=verdict, headers=headers)).status_code
+
+            assert [await judge(of_mine, mine), await judge(of_mine, admin), await judge(of_nobody, admin)] == [200] * 3
+            assert [await judge(of_mine, other), await judge(of_nobody, mine), await judge("no", mine)] == [404] * 3
+            assert (await client.post("/v1/route/explain", json=task(), headers=mine)).status_code == 200
+
+    run(scene())
+
+
+def test_the_admins_token_never_goes_on_to_a_cloud(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with guarded(tmp_path) as (made, client, _, _):
+            admin = admin_of(tmp_path)
+            token = admin["Authorization"].removeprefix("Bearer ")
+            for headers in (admin, {"x-api-key": token}, {"api-key": token}):
+                assert (await client.post("/v1/chat/completions", json=task(), headers=headers)).status_code == 200
+                assert (await client.post("/v1/messages", json=ANTHROPIC, headers=headers)).status_code == 200
+            assert token not in str(made.cloud.headers) + str(made.cloud.requests) + str(made.interactions())
+
+    run(scene())
+
+
+def test_strangers_learn_no_more_than_that_the_daemon_is_there_and_ready(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with guarded(tmp_path) as (_, client, _, _):
+            assert (await client.get("/healthz")).json() == {"status": "ok"}
+            assert (await client.get("/readyz")).json() == {"status": "ready"}
+            assert {"checks", "policy"} <= set((await client.get("/readyz", headers=admin_of(tmp_path))).json())
+
+    run(scene())
+
+
+def test_every_path_is_known_as_the_models_or_as_more(tmp_path: Path) -> None:
+    async def scene() -> set[str]:
+        async with world(tmp_path) as made:
+            return {route.path for route in make_app(made.deps, InFlight(4)).routes}  # type: ignore[attr-defined]
+
+    models = {f"/v1{one.path}" for one in dialects()} | {
+        "/v1/messages/count_tokens",
+        "/v1/models",
+        "/v1/models/{name:path}",
+    }
+    assert run(scene()) == models | {"/", "/readyz"} | OPEN_PATHS | CLIENTS_PATHS
 
 
 def test_a_guarded_address_must_still_be_one() -> None:

@@ -14,6 +14,7 @@ from registry.entities import SpecialistKind
 from registry.settings import PolicySettings, Settings
 from router.admission import InFlight
 from router.app import make_app
+from tests.router.daemon import admin_of
 from tests.router.making import World, run, settings, task, world
 
 
@@ -57,7 +58,7 @@ def test_a_daemon_whose_ledger_is_closed_is_alive_but_not_ready(tmp_path: Path) 
     async def scene() -> None:
         async with served(tmp_path) as (made, client):
             made.deps.writer.close()
-            ready = await client.get("/readyz")
+            ready = await client.get("/readyz", headers=admin_of(tmp_path))
 
             assert ready.status_code == 503
             assert "closed" in ready.json()["checks"]["ledger"]
@@ -81,9 +82,9 @@ def test_offline_only_a_champion_that_has_the_engine_it_needs_makes_a_daemon_rea
     async def scene() -> None:
         offline = settings(policy=PolicySettings(cloud="vendor/gpt-5.4", offline=True))
         async with served(tmp_path, offline, engine_missing=missing) as (made, client):
-            before = await client.get("/readyz")
+            before = await client.get("/readyz", headers=admin_of(tmp_path))
             made.promote(kind=kind)
-            after = await client.get("/readyz")
+            after = await client.get("/readyz", headers=admin_of(tmp_path))
 
             assert before.status_code == 503
             assert "no specialist" in before.json()["checks"]["backend"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -164,34 +163,77 @@ def test_only_our_own_headers_and_key_reach_the_upstream(router: Daemon, upstrea
     assert "metadata" not in upstream.requests[0]
 
 
-def test_a_base_url_in_a_request_is_ignored(router: Daemon, upstream: Upstream) -> None:
-    status, _, _ = post(
-        f"{router.url}/v1/chat/completions", ask("x", api_base="http://169.254.169.254/", base_url="http://evil.test")
-    )
+@pytest.mark.parametrize("surface", ["chat", "messages", "responses"])
+def test_no_request_names_its_upstream_a_key_a_file_or_a_command(
+    router: Daemon, upstream: Upstream, surface: str
+) -> None:
+    with recording_upstream() as trap:
+        steering = {"api_base": trap.url, "base_url": trap.url, "api_key": "of-the-client", "proxy": trap.url}
+        more = {**steering, "custom_llm_provider": "x", "extra_headers": {"Host": "x"}, "verify": ["touch", "/x"]}
+        body: dict[str, object] = {**ask("x"), **more, "metadata": {**steering, "command": "touch /x"}}
+        path = {"chat": "chat/completions"}.get(surface, surface)
+        if surface == "messages":
+            body["max_tokens"] = 9
+        elif surface == "responses":
+            body |= {"input": body.pop("messages")}
+        headers = {"Forwarded": f"host={trap.url}", "X-Forwarded-Host": trap.url, "X-Original-Url": trap.url}
+        status, _, answer = post(f"{router.url}/v1/{path}", body, headers)
+        hinted = post(f"{router.url}/v1/{path}", body, {"X-ModelBreeder-Base-Url": trap.url})
 
-    assert status == 200
+        assert (status, hinted[0]) == (200, 400), answer
+        assert trap.requests == []
     assert len(upstream.requests) == 1
+    assert upstream.seen_headers[0]["authorization"] == f"Bearer {KEY}"
+    assert upstream.seen_headers[0]["host"] == urlsplit(upstream.url).netloc
+
+
+@pytest.mark.parametrize("where", ["{trap}/x.png", "file:///etc/passwd", "/etc/passwd", "http://169.254.169.254/x"])
+def test_no_image_or_file_that_a_request_names_is_fetched(router: Daemon, upstream: Upstream, where: str) -> None:
+    with recording_upstream() as trap:
+        url = where.format(trap=trap.url)
+        parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": url}}]
+        chat = {**ask("x"), "messages": [{"role": "user", "content": parts}]}
+        image = {"type": "image", "source": {"type": "url", "url": url}}
+        anthropic = {**ask("x"), "max_tokens": 9, "messages": [{"role": "user", "content": [image]}]}
+        answers = [
+            post(f"{router.url}/v1/{path}", body)[2]
+            for path, body in (("chat/completions", chat), ("messages", anthropic))
+        ]
+        assert trap.requests == []
+    assert all(b"root:" not in one for one in answers)
+    assert "root:" not in upstream.everything
+
+
+@pytest.mark.parametrize(
+    "model", ["http://evil.test/gpt", "evil.test/gpt-5.4", "../../x", "vendor/../x", "file:///etc"]
+)
+def test_no_models_name_leads_elsewhere(router: Daemon, upstream: Upstream, model: str) -> None:
+    post(f"{router.url}/v1/chat/completions", {**ask("x"), "model": model})
+
+    assert {one["host"] for one in upstream.seen_headers} <= {urlsplit(upstream.url).netloc}
 
 
 def test_feedback_over_http(home: Path, router: Daemon) -> None:
     _, headers, _ = post(f"{router.url}/v1/chat/completions", ask("mail bob@example.org"))
     name = headers["x-modelbreeder-interaction"]
     verdict = {"interaction": name, "verdict": "corrected", "corrected": "to bob@example.org"}
-    status, _, body = post(f"{router.url}/v1/feedback", verdict)
+    status, _, body = post(f"{router.url}/v1/feedback", verdict, router.admin)
     one = recorded(home, name)
 
     assert status == 200
     assert json.loads(body)["corrected"] == "to PIIEMAIL1@masked.invalid"
     assert one.feedback is not None
     assert one.feedback.corrected == "to PIIEMAIL1@masked.invalid"
-    assert post(f"{router.url}/v1/feedback", {**verdict, "interaction": "nope"})[0] == 404
-    assert post(f"{router.url}/v1/feedback", {"interaction": name})[0] == 400
+    assert post(f"{router.url}/v1/feedback", {**verdict, "interaction": "nope"}, router.admin)[0] == 404
+    assert post(f"{router.url}/v1/feedback", {"interaction": name}, router.admin)[0] == 400
 
 
 def test_explaining_sends_and_records_nothing(router: Daemon, upstream: Upstream) -> None:
-    status, _, body = post(f"{router.url}/v1/route/explain", {"text": "to bob@example.org", "workflow": "w"})
+    status, _, body = post(
+        f"{router.url}/v1/route/explain", {"text": "to bob@example.org", "workflow": "w"}, router.admin
+    )
     told = json.loads(body)
-    chat = json.loads(post(f"{router.url}/v1/route/explain", {**ask("x"), "model": "local"})[2])
+    chat = json.loads(post(f"{router.url}/v1/route/explain", {**ask("x"), "model": "local"}, router.admin)[2])
 
     assert status == 200
     assert told["decision"]["lane"] == "cloud_escalation"
@@ -205,7 +247,7 @@ def test_explaining_sends_and_records_nothing(router: Daemon, upstream: Upstream
 
 def test_health_and_readiness(router: Daemon) -> None:
     assert get(f"{router.url}/healthz")[0] == 200
-    status, _, body = get(f"{router.url}/readyz")
+    status, _, body = get(f"{router.url}/readyz", router.admin)
 
     assert status == 200
     assert json.loads(body)["checks"] == {"ledger": "ok", "backend": "ok"}
@@ -278,10 +320,10 @@ def test_a_long_wait_is_passed_on_with_its_header(router: Daemon, upstream: Upst
 
 def test_metrics_count_what_was_served(router: Daemon) -> None:
     post(f"{router.url}/v1/chat/completions", ask("count me"))
-    with urllib.request.urlopen(f"{router.url}/metrics", timeout=10) as answer:
-        page = answer.read().decode()
+    _, headers, body = get(f"{router.url}/metrics", router.admin)
+    page = body.decode()
 
-    assert answer.headers["content-type"].startswith("text/plain")
+    assert headers["content-type"].startswith("text/plain")
     assert 'lane="cloud_escalation"' in page
     assert "count me" not in page
 

@@ -33,10 +33,11 @@ def upstream() -> Iterator[Upstream]:
 class Client(threading.Thread):
     """Asks until the daemon dies, and keeps what it was told: interactions answered, and feedback accepted."""
 
-    def __init__(self, url: str, number: int) -> None:
+    def __init__(self, url: str, number: int, admin: dict[str, str]) -> None:
         super().__init__(daemon=True)
         self._netloc = urlsplit(url).netloc
         self._stream = number % 2 == 1
+        self._admin = admin
         self.answered: list[str] = []
         self.judged: list[str] = []
 
@@ -57,9 +58,8 @@ class Client(threading.Thread):
         finally:
             connection.close()
 
-    @staticmethod
-    def _post(connection: http.client.HTTPConnection, path: str, body: object) -> tuple[dict[str, str], bytes]:
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    def _post(self, connection: http.client.HTTPConnection, path: str, body: object) -> tuple[dict[str, str], bytes]:
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", **self._admin})
         response = connection.getresponse()
         raw = response.read()
         if response.status != 200:
@@ -68,7 +68,7 @@ class Client(threading.Thread):
 
 
 def killed_under_load(router: Daemon, answers: int) -> list[Client]:
-    clients = [Client(router.url, number) for number in range(CLIENTS)]
+    clients = [Client(router.url, number, router.admin) for number in range(CLIENTS)]
     for client in clients:
         client.start()
     until = time.monotonic() + 120

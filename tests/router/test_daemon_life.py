@@ -181,7 +181,7 @@ def test_a_home_whose_daemon_was_killed_starts_at_once(home: Path) -> None:
     with daemon(home) as router:
         router.stop(signal.SIGKILL)
     with daemon(home) as router:
-        assert get(f"{router.url}/readyz")[0] == 200
+        assert get(f"{router.url}/readyz", router.admin)[0] == 200
         assert router.stop() == 0
 
 
@@ -208,7 +208,7 @@ def test_a_crowd_is_answered_or_told_to_come_back_while_the_daemon_stays_well(ho
         answers = [one.result()[:2] for one in asked]
         over.set()
         looking.result()
-        idle = get(f"{router.url}/healthz")[2]
+        idle = get(f"{router.url}/readyz", router.admin)[2]
         assert router.stop() == 0
     statuses = {status for status, _ in answers}
     served = [status for status, _ in answers if status == 200]
@@ -228,11 +228,11 @@ def test_a_full_disk_refuses_work_and_says_so_until_there_is_room_again(home: Pa
         unlimited = resource.prlimit(router.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(router.process.pid, resource.RLIMIT_FSIZE, (1, unlimited[1]))
         status, _, body = post(url, ask("y"))
-        ready, _, checks = get(f"{router.url}/readyz")
+        ready, _, checks = get(f"{router.url}/readyz", router.admin)
         alive = get(f"{router.url}/healthz")[0]
         sent = len(upstream.requests)
         resource.prlimit(router.process.pid, resource.RLIMIT_FSIZE, unlimited)
-        recovered = post(url, ask("z"))[0], get(f"{router.url}/readyz")[0]
+        recovered = post(url, ask("z"))[0], get(f"{router.url}/readyz", router.admin)[0]
         assert router.stop() == 0
 
     assert (status, json.loads(body)["error"]["code"]) == (503, "ledger_unavailable")
@@ -268,7 +268,7 @@ def test_what_a_daemon_did_is_on_its_metrics_page(home: Path, upstream: Upstream
         post(url, {**ask("x"), "model": "a-name-of-the-clients-own"})
         upstream.behaviour = "400"
         post(url, ask("x"))
-        status, headers, body = get(f"{router.url}/metrics")
+        status, headers, body = get(f"{router.url}/metrics", router.admin)
     page = body.decode()
 
     assert status == 200
@@ -291,7 +291,7 @@ def test_a_client_that_leaves_the_line_is_out_of_it(home: Path, upstream: Upstre
     upstream.behaviour = "hang"
 
     def waits(router: Daemon) -> bool:
-        return b"\nmodelbreeder_waiting 1.0\n" in get(f"{router.url}/metrics")[2]
+        return b"\nmodelbreeder_waiting 1.0\n" in get(f"{router.url}/metrics", router.admin)[2]
 
     with daemon(home) as router, raw_request(router, ask("x")) as held:
         eventually(lambda: bool(upstream.requests))
@@ -300,7 +300,7 @@ def test_a_client_that_leaves_the_line_is_out_of_it(home: Path, upstream: Upstre
         leaving.close()
         eventually(lambda: not waits(router))
         held.close()
-        eventually(lambda: b'"in_flight":0' in get(f"{router.url}/healthz")[2])
+        eventually(lambda: b'"in_flight":0' in get(f"{router.url}/readyz", router.admin)[2])
         assert router.stop() == 0
 
     assert len(upstream.requests) == 1

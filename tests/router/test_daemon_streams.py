@@ -126,7 +126,7 @@ def test_a_client_that_leaves_frees_the_upstream(
     outcome = interactions(home)[0].outcome
     assert outcome is not None
     assert outcome.status is Status.CLIENT_CANCELLED
-    eventually(lambda: b'"in_flight":0' in get(f"{router.url}/healthz")[2])
+    eventually(lambda: b'"in_flight":0' in get(f"{router.url}/readyz", router.admin)[2])
 
 
 def test_a_daemon_that_stops_cuts_live_streams_and_records_them(home: Path, router: Daemon, upstream: Upstream) -> None:

@@ -21,10 +21,12 @@ from router.cli.frame import run as run_app
 from router.explaining import AT_ONCE, IF_NOT_HERE, explain, read_question
 from router.problems import InvalidRequestError
 from router.redaction.redactor import Redaction, RuleRedactor
+from tests.router.daemon import admin_of
 from tests.router.making import NOON, run, settings, task, world
 
 KEYS = {
-    "sentence", "decision", "envelope", "redactions", "context", "leaves", "verification", "budgets", "request_sent",
+    "sentence", "decision", "envelope", "redactions", "places", "context", "leaves", "verification", "budgets",
+    "request_sent",
 }  # fmt: skip
 
 
@@ -159,7 +161,7 @@ def test_all_that_is_told_is_in_the_lines_for_people(tmp_path: Path) -> None:
 
     assert lines[0] == found["sentence"]
     assert [name for name, _ in facts(found)] == [
-        "lane", "model", "rule", "reason", "fallback", "workflow", "masked", "leaves", "verified",
+        "lane", "model", "rule", "reason", "fallback", "workflow", "masked", "at", "leaves", "verified",
     ]  # fmt: skip
     assert lines[-1] == "vendor/gpt-5.4\tcloud_escalation\t-\t-\t-\t4\tchosen"
     assert len([*candidate_rows(found)]) == len(found["decision"]["candidates"])
@@ -183,7 +185,8 @@ def test_the_daemon_and_the_command_give_the_same_object(tmp_path: Path, capsys:
         async with world(tmp_path / "other") as made:
             transport = httpx2.ASGITransport(app=make_app(made.deps, InFlight(4)))
             async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-                return (await client.post("/v1/route/explain", json=asked)).json()
+                headers = admin_of(tmp_path / "other")
+                return (await client.post("/v1/route/explain", json=asked, headers=headers)).json()
 
     answered = run(scene())
 

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+from typing_extensions import override
 
 from registry.errors import ConfigError, UpstreamError
 from registry.settings import UpstreamSettings
@@ -311,3 +313,79 @@ def test_a_reply_that_is_closed_hangs_up() -> None:
                 assert await gone.wait()
 
     run(scene())
+
+
+class Resolver(AbstractResolver):
+    """Knows every name by the addresses it is given, another one each time it is asked."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = list(addresses)
+
+    @override
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        address = self.addresses.pop(0)
+        kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
+        ]
+
+    @override
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def asked_at(port: int, *addresses: str, **settings: Any) -> str:
+    """Ask an upstream whose name leads to these addresses; return its answer, or why there was none."""
+    given = UpstreamSettings(base_url=f"http://vendor.test:{port}/v1", connect_timeout_s=0.5, **settings)
+    cloud = HttpCloud("vendor", given, "credential", resolver=Resolver(*addresses))
+    try:
+        return b"".join(await read(cloud, request())).decode()
+    except UpstreamError as error:
+        return str(error)
+    finally:
+        await cloud.aclose()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254", "169.254.170.2", "100.100.100.200", "fe80::1", "fd00:ec2::254", "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe", "168.63.129.16",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("settings", [{}, {"internal": True}, {"trust": "private"}])
+def test_no_name_leads_to_where_a_machine_gets_its_credentials(address: str, settings: dict[str, Any]) -> None:
+    assert "credentials" in run(asked_at(80, address, **settings))
+    host = f"[{address}]" if ":" in address else address
+    with pytest.raises(ValueError, match="credentials"):
+        UpstreamSettings(base_url=f"http://{host}/v1", **settings)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.0.0.5", "192.168.1.1", "fd00::1", "::1", "0.0.0.0", "::ffff:10.0.0.5"]
+)
+def test_a_clouds_name_leads_to_no_private_address_unless_that_is_said(address: str) -> None:
+    assert "internal = true" in run(asked_at(80, address))
+
+
+def test_the_address_connected_to_is_the_one_that_was_judged() -> None:
+    async def scene() -> list[str]:
+        async with raw_upstream(answers("hello")) as upstream:
+            port = int(upstream.url.rpartition(":")[2].split("/")[0])
+            # A name that first leads elsewhere is looked up once: what was judged is what is connected to.
+            refused = await asked_at(port, "127.0.0.1", "93.184.215.14")
+            asked = [await asked_at(port, "127.0.0.1", **more) for more in ({"internal": True}, {"trust": "private"})]
+            assert len(upstream.requests) == 2
+            return [refused, *asked]
+
+    refused, *asked = run(scene())
+    assert "is private" in refused
+    assert all("hello" in one for one in asked)
+
+
+def test_an_address_written_out_is_asked_though_it_is_private() -> None:
+    for host in ("127.0.0.1", "localhost", "10.0.0.5", "[::1]"):
+        assert UpstreamSettings(base_url=f"http://{host}:9/v1").may_be_near
+    assert not UpstreamSettings(base_url="http://2130706433/v1").may_be_near

@@ -18,7 +18,7 @@ from router.exchange import TurnError
 from router.naming import Target
 from router.offers import BaseOffer, CloudOffer, PolicyInput
 from router.policy import Route, compile_policy, decide
-from tests.router.daemon import daemon, post, write_config
+from tests.router.daemon import admin_of, daemon, post, write_config
 from tests.router.making import NOON, FakeReply, World, answered, envelope, run, world
 from tests.router.recording_upstream import recording_upstream
 
@@ -298,7 +298,7 @@ def test_feedback_with_a_picture_is_refused_not_mangled(tmp_path: Path) -> None:
             transport = httpx2.ASGITransport(app=app)
             body = {"interaction_id": one.intent.interaction_id, "verdict": "corrected", "corrected": f"see {URL}"}
             async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-                answer = await client.post("/v1/feedback", json=body)
+                answer = await client.post("/v1/feedback", json=body, headers=admin_of(tmp_path))
 
             assert answer.status_code >= 400
             assert made.interactions()[0].feedback is None

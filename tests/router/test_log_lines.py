@@ -26,6 +26,7 @@ from router.log_lines import FACTS, LineHandler, logging_to
 from router.metrics import Metrics
 from router.observing import EventWatch
 from router.tracing import Traced
+from tests.router.daemon import admin_of
 from tests.router.making import FakeReply, delta, run, settings, sse, task, world
 
 OURS = logging.getLogger("modelbreeder.router")
@@ -249,7 +250,8 @@ def test_no_secret_of_any_failing_path_is_in_the_log(tmp_path: Path) -> None:
                 await client.post("/v1/chat/completions", content=secret, headers={"content-type": "application/json"})
                 await client.post("/v1/chat/completions", json={"model": secret, "messages": secret})
                 await client.post("/v1/chat/completions", json=ask, headers={"X-ModelBreeder-Lane": secret})
-                await client.post("/v1/feedback", json={"interaction": secret, "verdict": "accepted"})
+                verdict = {"interaction": secret, "verdict": "accepted"}
+                await client.post("/v1/feedback", json=verdict, headers=admin_of(tmp_path))
                 await client.get(f"/v1/models/{secret}")
                 await client.get(f"/{secret}")
                 made.deps.writer.close()

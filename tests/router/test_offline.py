@@ -88,11 +88,11 @@ def test_no_connection_is_opened_to_a_cloud(tmp_path: Path) -> None:
         more = MORE.format(cloud=cloud, private=mine.url)
         write_config(tmp_path, cloud, policy=policy, more=more)
         with daemon(tmp_path, TEST_VENDOR_KEY="k") as router:
-            statuses = {post(router.url + path, body)[0] for path, body in requests()}
-            mine.behaviour = "500"
-            failing = {post(router.url + path, body, {"X-ModelBreeder-Lane": "cloud"})[0] for path, body in requests()}
+            statuses = {post(router.url + path, body, router.admin)[0] for path, body in requests()}
+            mine.behaviour, hint = "500", {**router.admin, "X-ModelBreeder-Lane": "cloud"}
+            failing = {post(router.url + path, body, hint)[0] for path, body in requests()}
             for path in ("/v1/models", "/healthz", "/readyz", "/metrics", "/"):
-                assert get(router.url + path)[0] == 200
+                assert get(router.url + path, router.admin)[0] == 200
             assert router.stop() == 0
 
     assert connections == []

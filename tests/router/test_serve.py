@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from registry.errors import ConfigError
-from registry.settings import DaemonSettings
+from registry.settings import DaemonSettings, UpstreamSettings
 from router.deps import proxy_for
-from router.serve import bind
+from router.listening import bind
 from tests.router.daemon import ROOT, ask, daemon, environment, get, post, run_command, write_config
 
 HEAVY = ("torch", "transformers", "sklearn", "mlflow", "breeder", "peft", "datasets", "llama_cpp")
@@ -88,7 +89,9 @@ def test_only_loopback_is_listened_on(host: str) -> None:
     ],
 )
 def test_a_setting_that_cannot_be_used_is_one_line_and_exit_code_2(tmp_path: Path, config: str, said: str) -> None:
-    (tmp_path / "modelbreeder.toml").write_text(config, encoding="utf-8")
+    file = tmp_path / "modelbreeder.toml"
+    file.write_text(config, encoding="utf-8")
+    file.chmod(0o600)
     ended = run_command(tmp_path, "serve", "--port", "0")
 
     assert ended.returncode == 2
@@ -102,7 +105,7 @@ def test_a_rule_that_never_decides_is_said_at_the_start_and_served_with(tmp_path
     write_config(tmp_path, "http://127.0.0.1:9/v1", more=rule.format("a", "> 3") + rule.format("b", "> 4"))
     with daemon(tmp_path) as router:
         said = [line for line in router.lines if "is in force, but" in line]
-        doubts = json.loads(get(f"{router.url}/readyz")[2])["policy"]["doubts"]
+        doubts = json.loads(get(f"{router.url}/readyz", router.admin)[2])["policy"]["doubts"]
 
     why = "it can never decide: rule 'a' before it has the same or wider conditions"
     assert doubts == [f"rule 'b': {why}"]
@@ -150,6 +153,10 @@ def test_a_proxy_is_used_for_the_world_and_never_for_loopback(monkeypatch: pytes
     monkeypatch.setenv("http_proxy", "http://proxy.test:3128")
     monkeypatch.setenv("no_proxy", "inside.test")
 
-    assert proxy_for("https://api.openai.com/v1") == "http://proxy.test:3128"
-    assert proxy_for("http://127.0.0.1:9/v1") is None
-    assert proxy_for("https://inside.test/v1") is None
+    def proxied(url: str, **more: Any) -> str | None:
+        return proxy_for(UpstreamSettings(base_url=url, **more))
+
+    assert proxied("https://api.openai.com/v1") == proxied("http://10.0.0.5/v1") == "http://proxy.test:3128"
+    assert proxied("http://127.0.0.1:9/v1") is None
+    assert proxied("https://inside.test/v1") is None
+    assert proxied("http://10.0.0.5/v1", trust="private") is None

@@ -15,6 +15,7 @@ from registry.database import Database, open_database
 from registry.entities import Specialist, Verdict, Workflow
 from registry.errors import LedgerError
 from registry.prompting import Prompt
+from registry.withdrawing import withdraw
 from router.likeness import BUCKETS, RANKS, Centroid, Likeness, text_ids, write_likeness
 from router.standings import WORKFLOWS_TTL_S, Registry, read_standings
 from tests.router.daemon import ROOT
@@ -45,6 +46,18 @@ def champion(database: Database, folder: Path, verdict: Verdict | None, reason: 
         catalog.add_evaluation(judged)
         move(catalog, made, judged.evaluation_id, by="ann", reason=reason)
     return made
+
+
+def test_a_withdrawn_champion_serves_nobody_from_the_next_look_on_and_its_name_is_unknown(
+    database: Database, tmp_path: Path
+) -> None:
+    registry, made = Registry(Catalog(database), Clock()), champion(database, tmp_path, Verdict.PASS)
+    assert registry.current().champions["commit-type"].specialist == made
+    assert registry.specialist(made.name) == made
+    withdraw(database, [made.name], by="ann", reason="rows went", at=NOON)
+
+    assert registry.current().champions == {}
+    assert registry.specialist(made.name) is None
 
 
 def test_a_promotion_and_a_rollback_act_on_the_next_look(database: Database, tmp_path: Path) -> None:

@@ -454,6 +454,24 @@ def test_keys_in_the_environment_do_not_reach_the_child(
     assert b"secret" not in with_engine(base, tmp_path, scenario)
 
 
+def test_the_child_has_limits_and_no_network_where_the_kernel_lets_it_go(base: Path, tmp_path: Path) -> None:
+    async def scenario(engine: EngineProcess) -> tuple[str, str, str]:
+        await engine.start()
+        process = Path(f"/proc/{engine.pid}")
+        limits = await asyncio.to_thread((process / "limits").read_text)
+        routes = await asyncio.to_thread((process / "net" / "dev").read_text)
+        assert (await answer(engine, GenerateRequest(HI, 4)))[0]
+        return str((process / "ns" / "net").readlink()), limits, routes
+
+    network, limits, devices = with_engine(base, tmp_path, scenario)
+    may = subprocess.run(["unshare", "--user", "--net", "true"], check=False, capture_output=True).returncode == 0
+
+    assert "Max core file size        0 " in limits
+    assert f"Max file size             {64 << 20} " in limits
+    assert (network != str(Path("/proc/self/ns/net").readlink())) == may
+    assert not may or [line.split(":")[0].strip() for line in devices.splitlines()[2:]] == ["lo"]
+
+
 PARENT = """
 import asyncio, sys
 from pathlib import Path

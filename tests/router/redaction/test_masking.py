@@ -362,10 +362,24 @@ def test_a_stream_without_masked_values_holds_nothing_back() -> None:
     assert [stream.feed(letter) for letter in "SECRET1"] == list("SECRET1")
 
 
-def test_a_report_about_a_masked_text_keeps_its_placeholders_and_loses_new_findings():
+def test_a_report_about_a_masked_text_keeps_its_placeholders_and_loses_new_findings() -> None:
     masker = Masker(DETECTORS)
     masker.mask("mail bob@example.org")
 
     assert masker.mask_report("PIIEMAIL1 is not eve@example.org, but bob@example.org") == (
         "PIIEMAIL1 is not PIIEMAIL2@masked.invalid, but PIIEMAIL1@masked.invalid"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "masked"),
+    [
+        ("phone", "0301234567", "PIIPHONE1"),
+        ("user_ssn", "123456789", "PIISSN1"),
+        ("order", "0301234567", "0301234567"),
+    ],
+)
+def test_a_key_says_what_its_number_is_as_words_in_a_text_do(key: str, value: str, masked: str) -> None:
+    assert Masker(default_detectors()).mask_json({key: value}) == {key: masked}
+    inner = json.dumps({key: value})
+    assert Masker(default_detectors()).mask_json({"arguments": inner}) == {"arguments": json.dumps({key: masked})}

@@ -184,3 +184,17 @@ def test_a_text_that_only_its_name_gives_away_is_masked_also_where_it_was_clean_
 
     assert masked == {"password": "SECRET1", "db_password": "SECRET2"}
     assert "Zk81-mmQ2&3x" not in redactor.clean
+
+
+def test_a_type_that_was_found_inside_of_another_still_tells() -> None:
+    """A longer finding gives the placeholder its name, and must not hide what makes a task local-only."""
+    redaction = default_redactor({"TICKET": r"ticket for [a-z_0-9]+ of today"}).redact(
+        {"prompt": "the ticket for customer_12 of today"}
+    )
+    assert redaction.counts == {"TICKET": 1}
+    assert redaction.found == {"CUSTOMER": 1, "TICKET": 1}
+
+
+def test_what_is_not_joined_is_found_as_it_is_counted() -> None:
+    redaction = default_redactor().redact({"prompt": "customer_12 and customer_13"})
+    assert redaction.found == redaction.counts == {"CUSTOMER": 2}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from router.redaction.account_numbers import Ibans, SocialSecurityNumbers, fits_mod_97
 from router.redaction.addresses import IpAddresses, Urls
 from router.redaction.detectors import default_detectors, find_spans
-from router.redaction.personal import passes_luhn
+from router.redaction.personal import PaymentCards, passes_luhn
 from router.redaction.phones import Phones
 from router.redaction.randomness import is_filler, is_random, surprise
 from router.redaction.token_shapes import TokenShapes, has_checksum
@@ -189,6 +189,58 @@ def test_a_token_of_an_unknown_vendor_is_found(rng: random.Random, prefix: str) 
 )  # fmt: skip
 def test_ids_hashes_names_and_examples_are_no_tokens(text: str) -> None:
     assert found(TokenShapes(), text) == []
+
+
+def drawn(seed: int, alphabet: str, *sizes: int, between: str = ".") -> str:
+    rng = random.Random(seed)
+    return between.join("".join(rng.choices(alphabet, k=size)) for size in sizes)
+
+
+UUID = "-".join(drawn(3, "0123456789abcdef", 8, 4, 4, 4, 12, between="-").split("-"))
+BARE = drawn(5, BASE62, 40)
+
+
+@pytest.mark.parametrize(
+    ("line", "token"),
+    [
+        ("why does {} fail?", BARE),
+        ("- {}", BARE),
+        ("login({}, now)", BARE),
+        ("bot {} is offline", drawn(6, BASE62, 26, 6, 38)),
+        ("see {}", f"access-production-{UUID}"),
+        ("see {}", f"vendor_live_{UUID}"),
+        ("see {}", f"ABCKEY-{drawn(7, '0123456789abcdef', 32)}-X"),
+        ("see {}", f"ABCKEY-{drawn(8, '0123456789abcdef', 24, 34, between='-')}"),
+    ],
+)
+def test_a_token_stands_for_itself_by_its_length_its_parts_or_its_prefix(line: str, token: str) -> None:
+    assert found(TokenShapes(), line.format(token)) == [token]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"table = {BARE}",  # its name judges what is assigned
+        f'"cursor": "{BARE}"',
+        f"https://files.acme.io/{BARE}/plan",
+        f"{BARE}/{BARE}+{BARE}",
+        f"-----BEGIN CERTIFICATE-----\n{BARE}{BARE[:24]}\n{BARE[:24]}{BARE}\n-----END CERTIFICATE-----",
+        f"os.{BARE}",
+        f"task {UUID} and order-{UUID} and node_{UUID}",
+        f"font-{drawn(9, '0123456789abcdef', 63)}",  # no whole bytes
+        f"ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB{BARE} ann",
+    ],
+)
+def test_what_is_named_part_of_a_path_or_of_a_block_does_not(line: str) -> None:
+    assert found(TokenShapes(), line) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("ref 1234 4111 1111 1111 1111", "4111 1111 1111 1111"), ("5105-4111-1111-1111-1111", "4111-1111-1111-1111")],
+)
+def test_a_card_behind_another_group_of_digits_is_found(text: str, number: str) -> None:
+    assert found(PaymentCards(), text) == [number]
 
 
 WORDS = (

@@ -1,0 +1,69 @@
+"""What clients tell their own vendor of device, account and session, taken out where another vendor's server is asked.
+
+Claude Code sends a device and account id in `metadata.user_id` and a billing line at the head of `system`, whose hash
+differs in every request; Codex sends an installation id in `client_metadata` and its session in `prompt_cache_key`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from registry.entities import Json
+from router.chat import JsonObject
+
+_HOSTS: Final = {"openai": ("openai.com", "chatgpt.com"), "anthropic": ("anthropic.com",)}
+_FIELDS: Final = ("client_metadata", "prompt_cache_key", "safety_identifier", "user")
+_BILLING: Final = re.compile(r"\s*x-anthropic-billing-header:[^\n]*\n*", re.IGNORECASE)
+_SYSTEM_ROLES: Final = ("system", "developer")
+
+
+def is_own_vendor(surface: str, base_url: str) -> bool:
+    """Tell whether a server belongs to the vendor whose dialect the client speaks; a compatible one does not."""
+    host = (urlsplit(base_url).hostname or "").rstrip(".")
+    return any(host == own or host.endswith(f".{own}") for own in _HOSTS.get(surface.partition(".")[0], ()))
+
+
+def without_telemetry(body: JsonObject) -> JsonObject:
+    """Return a request of any dialect without its client's ids and billing line; the same object where it has none."""
+    sent = {name: value for name, value in body.items() if name not in _FIELDS}
+    metadata = sent.get("metadata")
+    if isinstance(metadata, dict) and "user_id" in metadata:
+        del sent["metadata"]
+        if kept := {name: value for name, value in metadata.items() if name != "user_id"}:
+            sent["metadata"] = kept
+    for name in ("system", "instructions"):
+        if name in sent and (text := _unbilled(sent[name])) != sent[name]:
+            sent = {**sent, name: text} if text else {key: value for key, value in sent.items() if key != name}
+    for name in ("messages", "input"):
+        if (turns := sent.get(name)) and isinstance(turns, list):
+            sent[name] = [one for turn in turns if (one := _unbilled_turn(turn)) is not None]
+    return body if sent == body else sent
+
+
+def _unbilled_turn(turn: Json) -> Json:
+    """Return a turn without a billing line, None where a system turn held nothing else."""
+    if not isinstance(turn, dict) or turn.get("role") not in _SYSTEM_ROLES:
+        return turn
+    content = turn.get("content")
+    kept = _unbilled(content)
+    return turn if kept == content else ({**turn, "content": kept} if kept else None)
+
+
+def _unbilled(content: Json) -> Json:
+    if isinstance(content, str):
+        return _BILLING.sub("", content, count=1) if _BILLING.match(content) else content
+    if not isinstance(content, list):
+        return content
+    blocks = [(block, _unbilled_block(block)) for block in content]
+    return [kept for _, kept in blocks if kept is not None]
+
+
+def _unbilled_block(block: Json) -> Json:
+    """Return a block without a billing line, None where it was nothing else."""
+    text = block.get("text") if isinstance(block, dict) else None
+    if not isinstance(block, dict) or not isinstance(text, str) or not _BILLING.match(text):
+        return block
+    kept = _BILLING.sub("", text, count=1)
+    return {**block, "text": kept} if kept else None

@@ -1,0 +1,70 @@
+"""Names that a client gives to its task are kept, shown and sent as they are; so none may hold what would be masked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from registry.errors import RedactionError
+from registry.upstreams import looks_like_a_key
+from router.exchange import Incoming
+from router.problems import InvalidRequestError
+from router.redaction.redactor import RuleRedactor
+from router.redaction.spans import CleanTexts, is_unbounded
+
+_HINTS = ("session", "task_id", "workflow")
+_DIGITS = 16
+
+
+def with_plain_names(incoming: Incoming, redactor: RuleRedactor) -> Incoming:
+    """Return a request whose session, task id and workflow are digests where something in them would be masked.
+
+    The same name gets the same digest, so that sessions and workflows stay apart.
+
+    Raises:
+        InvalidRequestError: its model's name would be masked; nobody has a model of such a name.
+        RedactionError: they cannot be inspected.
+
+    """
+    hints, model = incoming.hints, incoming.request.model
+    given = {name: value for name in _HINTS if (value := getattr(hints, name)) is not None}
+    if looks_like_a_key(model):
+        raise InvalidRequestError("model is not the name of a model but looks like a key; name a model", "model")
+    if not given:
+        return incoming
+    masked = _masked(redactor, [*given.values()])
+    hidden = {
+        name: f"masked-{hashlib.sha256(value.encode()).hexdigest()[:_DIGITS]}"
+        for (name, value), stands in zip(given.items(), masked, strict=True)
+        if stands != value
+    }
+    if not hidden:
+        return incoming
+    return replace(incoming, hints=replace(hints, **cast("dict[str, Any]", hidden)))
+
+
+def with_kept_names(incoming: Incoming, redactor: RuleRedactor, classes: Collection[str]) -> Incoming:
+    """Return a request that could not be inspected with what the ledger may hold of its names and of its model's.
+
+    Those that cannot be inspected either are left out, and so is a data class that is none of the known ones.
+    """
+    hints, model = incoming.hints, incoming.request.model
+    try:
+        hints, model = with_plain_names(incoming, redactor).hints, _masked(redactor, [model])[0]
+    except RedactionError:
+        hints, model = replace(hints, session=None, task_id=None, workflow=None), ""
+    data_class = hints.data_class if hints.data_class in classes else None
+    kept, request = replace(hints, data_class=data_class), replace(incoming.request, model=model)
+    return replace(incoming, hints=kept, request=request)
+
+
+def _masked(redactor: RuleRedactor, names: Sequence[str]) -> list[str]:
+    return cast("list[str]", _at_once(redactor).redact({"names": [*names]}).body["names"])
+
+
+def _at_once(redactor: RuleRedactor) -> RuleRedactor:
+    """Return the redactor less detectors that may take their time: names are short, and the event loop waits."""
+    quick = tuple(one for one in redactor.detectors if not is_unbounded(one))
+    return redactor if quick == redactor.detectors else replace(redactor, detectors=quick, clean=CleanTexts())

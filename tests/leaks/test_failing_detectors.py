@@ -1,0 +1,361 @@
+"""A detector that is killed, hangs or lies: the user's own model or an error in the client's dialect, never a cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry.entities import Lane, Status
+from registry.errors import ConfigError, RedactionError
+from registry.settings import LocalSettings, RedactionSettings, Settings
+from router.admission import InFlight
+from router.app import make_app
+from router.detector_process import FAILURES, REST_S, DetectorProcess, in_child
+from router.exchange import TurnError
+from router.inspection import AT_ONCE_BYTES, Inspectors
+from router.redaction.detectors import DEFAULT_TYPES, default_detectors
+from router.redaction.redactor import RuleRedactor, redactor_of
+from router.redaction.spans import Detector, Span, is_unbounded
+from router.rulebook import compile_rulebook
+from router.upstream import UnreachableError
+from tests.faults.in_memory import Got, call
+from tests.faults.scripted_upstream import eventually
+from tests.faults.test_surface_pairs import every_dialect
+from tests.leaks.asking import PATHS
+from tests.leaks.failing_detectors import Outside, Raising, Saying, Unusable
+from tests.router.making import World, incoming, run, settings, task, world
+
+SECRET = "bob@example.org"
+TEXT = f"mark: write to {SECRET}"
+LIES: dict[str, Detector] = {
+    "overlapping": Saying(Span(0, 4, "SECRET", "x"), Span(2, 6, "SECRET", "x")),
+    "beyond the end": Saying(Span(0, 10_000, "SECRET", "x")),
+    "negative": Saying(Span(-3, 4, "SECRET", "x")),
+    "empty": Saying(Span(3, 3, "SECRET", "x")),
+    "reversed": Saying(Span(5, 2, "SECRET", "x")),
+    "of a type that nobody declared": Saying(Span(0, 4, "NOVELTY", "x")),
+    "of a type in small letters": Saying(Span(0, 4, "secret", "x")),
+    "of a type that is no text": Saying(Span(0, 4, 7, "x")),  # type: ignore[arg-type]
+    "at places that are no numbers": Saying(Span(0.0, 4.0, "SECRET", "x")),  # type: ignore[arg-type]
+    "at no places": Saying(Span(None, None, "SECRET", "x")),  # type: ignore[arg-type]
+    "no findings but pairs": Saying((0, 4)),
+    "no list": Saying(),
+}
+LIES["no list"].said = 7  # type: ignore[attr-defined]
+DEATHS: dict[str, Detector] = {
+    "a bug": Raising(KeyError("x")),
+    "no memory": Raising(MemoryError()),
+    "too deep": Raising(RecursionError()),
+    "after a finding": Raising(OSError(), after=2),
+    "late": Raising(TimeoutError()),
+}
+BODIES: dict[str, dict[str, Any]] = {
+    "openai.chat": {"messages": [{"role": "user", "content": TEXT}], "model": "gpt-5.4"},
+    "openai.completions": {"prompt": TEXT, "model": "gpt-5.4"},
+    "openai.embeddings": {"input": TEXT, "model": "gpt-5.4"},
+    "openai.responses": {"input": TEXT, "model": "o9"},
+    "anthropic.messages": {"messages": [{"role": "user", "content": TEXT}], "model": "claude-9", "max_tokens": 9},
+}
+
+
+def look_with(made: World, *detectors: Detector) -> None:
+    """Let a router look with further detectors than its own."""
+    redactor = RuleRedactor((*default_detectors(), *detectors), DEFAULT_TYPES | {"PIINAME"})
+    made.deps.router.rulebook = replace(made.deps.router.rulebook, redactor=redactor)
+
+
+async def answer(
+    root: Path, detector: Detector, surface: str = "openai.chat", given: Settings | None = None
+) -> tuple[World, Got]:
+    async with world(root, given or every_dialect()) as made:
+        look_with(made, detector)
+        got = await call(make_app(made.deps, InFlight(4)), PATHS[surface], json.dumps(BODIES[surface]).encode())
+        (row,) = made.interactions()
+
+        assert made.cloud.requests == []
+        assert SECRET not in str(row)
+        assert row.outcome is not None
+        return made, got
+
+
+@pytest.mark.parametrize("how", [*LIES, *DEATHS])
+def test_whatever_a_detector_does_wrong_no_cloud_is_asked(tmp_path: Path, how: str) -> None:
+    _, got = run(answer(tmp_path, {**LIES, **DEATHS}[how]))
+
+    assert (got.status, json.loads(got.body)["error"]["code"]) == (503, "redaction_failed")
+    assert SECRET not in got.body.decode()
+
+
+@pytest.mark.parametrize("surface", BODIES)
+@pytest.mark.parametrize("how", ["overlapping", "no memory"])
+def test_the_error_is_in_the_clients_dialect_on_every_surface(tmp_path: Path, surface: str, how: str) -> None:
+    _, got = run(answer(tmp_path, {**LIES, **DEATHS}[how], surface))
+    error = json.loads(got.body)
+
+    assert got.status == 503
+    assert ("type" in error) == (surface == "anthropic.messages")
+    assert error["error"]["message"]
+
+
+def at_home() -> Settings:
+    """Return settings with a general local base."""
+    known = settings().upstreams
+    upstreams = {**known, "mine": known["mine"].model_copy(update={"context": 8192})}
+    return settings(upstreams=upstreams, local=LocalSettings(runtime="mine", base="llama"))
+
+
+@pytest.mark.parametrize("how", ["reversed", "no memory", "of a type that nobody declared"])
+def test_where_the_user_has_a_model_of_his_own_it_answers_and_nothing_of_it_is_kept(tmp_path: Path, how: str) -> None:
+    made, got = run(answer(tmp_path, {**LIES, **DEATHS}[how], given=at_home()))
+
+    assert (got.status, got.headers["x-modelbreeder-lane"]) == (200, "local_private")
+    assert got.headers["x-modelbreeder-reason"].startswith("redaction-failed: ")
+    assert [asked["messages"][0]["content"] for asked in made.private.requests] == [TEXT]
+    assert TEXT in json.loads(got.body)["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("given", [settings(), at_home()], ids=["nowhere", "at home"])
+@pytest.mark.parametrize("how", ["a bug", "late and outside"])
+def test_nor_do_the_names_that_its_client_gave_it_hold_what_would_be_masked(
+    tmp_path: Path, given: Settings, how: str
+) -> None:
+    late = Raising(TimeoutError())
+    late.unbounded = True  # type: ignore[attr-defined]
+    detector = late if how == "late and outside" else DEATHS[how]
+    headers = {"session": "mark ann@acme.example", "task-id": "of bob@acme.example", "data-class": "carl-acme"}
+
+    async def scene() -> None:
+        async with world(tmp_path, given) as made:
+            look_with(made, detector)
+            with suppress(TurnError):
+                hints = {f"X-ModelBreeder-{name}": value for name, value in headers.items()}
+                await made.ask({**task(TEXT), "model": "dora@acme.example"}, hints)
+            (row,) = made.interactions()
+            assert "acme" not in str(row)
+            assert (row.intent.envelope.session is not None) == (how == "late and outside")
+
+    run(scene())
+
+
+def test_nothing_of_a_request_that_could_not_be_inspected_is_recorded_but_that_it_was(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, at_home()) as made:
+            look_with(made, LIES["empty"])
+            await made.ask(task(TEXT))
+            (row,) = made.interactions()
+
+            assert (row.intent.request_received, row.intent.request_sent, row.intent.envelope.summary) == (
+                None,
+                None,
+                "",
+            )
+            assert row.outcome is not None
+            assert (row.outcome.status, row.outcome.response) == (Status.OK, None)
+            assert row.intent.decision.lane is Lane.LOCAL_PRIVATE
+
+    run(scene())
+
+
+@pytest.mark.parametrize("body", [{"model": "vendor/gpt-5.4"}, {"model": "cloud"}, {"metadata": {"lane": "no_op"}}])
+def test_who_asks_for_a_cloud_by_name_gets_the_error_and_not_another_model(
+    tmp_path: Path, body: dict[str, Any]
+) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, at_home()) as made:
+            look_with(made, LIES["empty"])
+            with pytest.raises(Exception, match="not disjoint") as caught:
+                await made.ask({**task(TEXT), **body})
+
+            assert isinstance(caught.value.__cause__, RedactionError)
+            assert made.cloud.requests == made.private.requests == []
+
+    run(scene())
+
+
+def test_a_base_that_fails_too_leaves_the_request_unanswered_and_no_cloud_asked(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, at_home()) as made:
+            look_with(made, LIES["empty"])
+            made.private.script.extend([UnreachableError("down")] * 9)
+            with pytest.raises(Exception, match="down"):
+                await made.ask(task(TEXT))
+
+            assert made.cloud.requests == []
+
+    run(scene())
+
+
+def test_a_detector_outside_of_the_daemon_finds_and_its_findings_come_back(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            look_with(made, in_child(Outside))
+            wire = await made.ask(task("my name is Rumpelstiltskin, not Rumpel"))
+
+            assert "my name is PIINAME1, not Rumpel" in str(made.cloud.requests)
+            assert "my name is Rumpelstiltskin, not Rumpel" in wire.body.decode()
+
+    run(scene())
+
+
+def child(name: str, *arguments: object, **more: Any) -> DetectorProcess:
+    return DetectorProcess(f"tests.leaks.failing_detectors:{name}", *arguments, **more)
+
+
+def test_a_failure_in_a_child_says_its_kind_and_not_the_text_that_it_failed_on() -> None:
+    detector = child("Outside")
+    with pytest.raises(Exception, match="failed with ValueError") as caught:
+        detector.find(TEXT)
+
+    assert SECRET not in str(caught.value)
+    assert detector.find("Rumpelstiltskin")[0].end == 15
+    detector.close()
+
+
+def test_a_child_has_none_of_the_daemons_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_VENDOR_KEY", "x")
+    detector = child("KeyFinder")
+
+    assert detector.find("text") == []
+    detector.close()
+
+
+def test_a_killed_child_is_an_error_and_the_next_text_gets_a_new_one() -> None:
+    detector = child("Mortal")
+    with pytest.raises(Exception, match="has died"):
+        detector.find(TEXT)
+
+    assert detector.find("text") == []
+    detector.close()
+
+
+def test_who_dies_again_and_again_is_left_alone_for_a_while() -> None:
+    now = [100.0]
+    detector = child("Mortal", monotonic=lambda: now[0])
+    for _ in range(FAILURES):
+        with pytest.raises(Exception, match="has died"):
+            detector.find(TEXT)
+    with pytest.raises(Exception, match="rests"):
+        detector.find("text")
+    now[0] += REST_S
+
+    assert detector.find("text") == []
+    detector.close()
+
+
+def test_a_detector_that_cannot_be_made_is_a_mistake_in_the_settings() -> None:
+    with pytest.raises(ConfigError, match="no such folder"):
+        in_child(Unusable, Path("/none"))
+
+
+@pytest.mark.slow
+def test_the_daemons_own_rules_make_such_detectors_in_children() -> None:
+    pytest.importorskip("presidio_analyzer", reason="Presidio, the [pii] extra, is not installed")
+    redactor = compile_rulebook(Settings(redaction=RedactionSettings(presidio=True))).redactor
+
+    assert "presidio_analyzer" not in sys.modules or is_unbounded(redactor.detectors[-1])
+    assert "PIIID1" in str(redactor.redact({"text": "passport 912803456"}).body)
+    with pytest.raises(ConfigError, match="NoSuchPipeline"):
+        compile_rulebook(Settings(redaction=RedactionSettings(ner_model=Path("/NoSuchPipeline"))))
+
+
+def test_a_late_child_is_ended(tmp_path: Path) -> None:
+    detector = child("Endless", str(tmp_path / "calls"), limit_s=0.2)
+    detector.prepare()
+    with pytest.raises(Exception, match="was not ready in time and was ended"):
+        detector.find(TEXT)
+    detector.close()
+
+
+def test_while_a_detector_hangs_the_daemon_serves_others(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    detector = child("Endless", str(calls), limit_s=600.0)
+
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            look_with(made, detector)
+            app = make_app(made.deps, InFlight(4))
+            asking = asyncio.create_task(call(app, "/v1/chat/completions", json.dumps(task(TEXT)).encode()))
+            await asyncio.to_thread(eventually, calls.exists)
+            health = await call(app, "/healthz", method="GET")
+
+            assert (health.status, asking.done()) == (200, False)
+            assert detector._child is not None
+            os.kill(detector._child._process.pid, signal.SIGKILL)
+            got = await asking
+
+            assert got.status == 503
+            assert made.cloud.requests == []
+
+    run(scene())
+
+
+class Waiting:
+    """A built-in detector that takes longer than anybody waits, until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.threads: set[int] = set()
+
+    def find(self, text: str) -> list[Span]:
+        self.threads.add(threading.get_ident())
+        if "mark" in text:
+            assert self.go.wait(60)
+        return []
+
+
+def test_threads_that_are_stuck_are_counted_and_further_requests_refused_at_once() -> None:
+    waiting = Waiting()
+    redactor, long = RuleRedactor((waiting,)), incoming(task("mark " + "x" * AT_ONCE_BYTES))
+    inspectors = Inspectors(limit_s=0.05, threads=2)
+
+    async def scene() -> None:
+        for _ in range(2):
+            with pytest.raises(RedactionError, match="took 0.05 s"):
+                await inspectors.redacted(redactor, long)
+        for _ in range(3):
+            with pytest.raises(RedactionError, match="earlier requests"):
+                await inspectors.redacted(redactor, long)
+
+        assert (await inspectors.redacted(redactor, incoming(task("short")))).counts == {}
+        waiting.go.set()
+        await asyncio.to_thread(eventually, lambda: not inspectors._stuck)
+        inspectors.close()
+
+    run(scene())
+
+
+@pytest.mark.parametrize(("text", "elsewhere"), [("short", False), ("x" * AT_ONCE_BYTES, True)])
+def test_only_a_long_request_is_masked_in_another_thread(text: str, elsewhere: bool) -> None:
+    waiting, inspectors = Waiting(), Inspectors()
+    run(inspectors.redacted(RuleRedactor((waiting,)), incoming(task(text))))
+
+    assert (waiting.threads != {threading.get_ident()}) == elsewhere
+    inspectors.close()
+
+
+def test_every_detector_that_is_not_built_in_is_bounded() -> None:
+    """The daemon's rulebook hands `in_child` to `redactor_of`, which makes all that nothing bounds by it."""
+    made: list[Any] = []
+
+    def make(kind: type, *_: object) -> Detector:
+        made.append(kind)
+        return child("Outside")
+
+    everything = RedactionSettings(
+        presidio=True, ner_model=Path("x"), rules={"TICKET": "T-[0-9]+"}, names=("Ann",), paths=("a/**",)
+    )
+    redactor = redactor_of(everything, make)
+    bounded = [one for one in redactor.detectors if is_unbounded(one)]
+
+    assert [kind.unbounded for kind in made] == [True, True]
+    assert len(bounded) == len(made)

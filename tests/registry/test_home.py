@@ -1,0 +1,76 @@
+"""The folders of a home, which are their owner's alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from registry.artifacts import ArtifactStore
+from registry.home import Home, find_home
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    """Let new files be open to all, unless who makes them says otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def wide(*tops: Path) -> list[str]:
+    """Return what others may do anything with, below and at some paths."""
+    paths = [path for top in tops for path in (top, *top.rglob("*"))]
+    return [str(path) for path in paths if not path.is_symlink() and path.lstat().st_mode & 0o077]
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_a_new_home_is_private_up_to_the_first_folder_that_was_there(tmp_path: Path):
+    home = Home.at(tmp_path / "new" / "home")
+    home.prepare()
+    (tmp_path / "source").write_bytes(b"weights")
+    ArtifactStore(home.artifacts).add(tmp_path / "source")
+    assert wide(tmp_path / "new") == []
+    assert stat.S_IMODE(home.artifacts.stat().st_mode) == 0o700
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_a_home_that_others_could_read_is_closed_and_that_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    home = Home.at(tmp_path)
+    for file in ("data/ledger.db.before-0002-0001", "data/datasets/a/rows.jsonl", "data/runs/x.json", "mlruns/1/meta"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("x")
+    home.config_file.write_text("")
+    (tmp_path / "mlruns" / "1" / "meta").chmod(0o755)
+    with caplog.at_level(logging.WARNING, "modelbreeder.registry"):
+        home.prepare()
+        home.prepare()
+    assert wide(home.data, home.mlruns, home.config_file) == []
+    assert stat.S_IMODE((tmp_path / "mlruns" / "1" / "meta").stat().st_mode) == 0o700
+    assert caplog.messages == [f"11 files and folders of the home {tmp_path} could be read by others; now only by you"]
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_what_a_checkout_ships_and_what_links_lead_to_stays_as_it_is(tmp_path: Path):
+    home = Home.at(tmp_path / "home")
+    (home.data / "seedling").mkdir(parents=True)
+    (home.data / "samples").mkdir()
+    (home.data / "seedling" / "base.gguf").write_text("x")
+    (tmp_path / "outside").write_text("x")
+    (home.data / "link").symlink_to(tmp_path / "outside")
+    (home.data / "gone").symlink_to(tmp_path / "nothing")
+    home.prepare()
+    shipped = {str(home.data / name) for name in ("seedling", "samples", "seedling/base.gguf")}
+    assert set(wide(home.data)) == shipped
+    assert stat.S_IMODE((tmp_path / "outside").stat().st_mode) == 0o666
+
+
+def test_where_systemd_puts_credentials_is_known_to_every_home(tmp_path: Path):
+    environ = {"CREDENTIALS_DIRECTORY": "/run/credentials/x"}
+    assert find_home(tmp_path, environ).credentials == Path("/run/credentials/x")
+    assert find_home(None, environ).credentials == Path("/run/credentials/x")
+    assert find_home(tmp_path, {}).credentials is None

@@ -1,0 +1,63 @@
+"""Names that clients give, of which none may hold a secret."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from registry.settings import RedactionSettings
+from router.dialects.chat import Chat
+from router.dialects.protocol import Request
+from router.exchange import Incoming
+from router.given_names import with_plain_names
+from router.hints import Hints
+from router.problems import InvalidRequestError
+from router.redaction.redactor import default_redactor
+
+KEY = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dE3fG5"
+REDACTOR = default_redactor(RedactionSettings().rules)
+PLAIN = Hints(session="0192f6a0-7a3c-7000-8000-000000000001", task_id="TASK-7", workflow="commit-type", retry_count=1)
+
+
+def asked(hints: Hints, model: str = "gpt-5.4") -> Incoming:
+    return Incoming(
+        Chat(), Request({"model": model, "messages": []}, model, stream=False, wants_usage=False), hints, {}
+    )
+
+
+def test_usual_names_stay() -> None:
+    given = asked(PLAIN)
+    assert with_plain_names(given, REDACTOR) is given
+    nothing = asked(Hints())
+    assert with_plain_names(nothing, REDACTOR) is nothing
+
+
+@pytest.mark.parametrize("name", ["session", "task_id", "workflow"])
+@pytest.mark.parametrize("value", [KEY, "ann.example77@corp-y.io"])
+def test_a_name_with_a_secret_is_a_digest_of_its_own(name: str, value: str) -> None:
+    made = with_plain_names(asked(replace(PLAIN, **{name: value})), REDACTOR).hints
+    again = with_plain_names(asked(replace(PLAIN, **{name: value})), REDACTOR).hints
+    other = with_plain_names(asked(replace(PLAIN, **{name: f"x{value}"})), REDACTOR).hints
+    assert replace(made, **{name: getattr(PLAIN, name)}) == PLAIN
+    assert getattr(made, name).startswith("masked-")
+    assert made == again != other
+
+
+@pytest.mark.parametrize("model", [KEY, "vendor/" + KEY])
+def test_a_model_that_is_a_key_is_refused_without_showing_it(model: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        with_plain_names(asked(Hints(), model), REDACTOR)
+    assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-5.4", "claude-sonnet-4-5-20250929", "ft:gpt-4o-mini:acme::AbC123dE", "vendor/gpt-5.4-2026-03-05", "auto",
+        "accounts/fireworks/models/llama-v3p1-405b-instruct", "anthropic.claude-3-5-sonnet-20241022-v2:0", "qwen3:8b",
+        "bedrock/us.meta.llama3-3-70b-instruct-v1:0", "commit-type@3", "deepseek-r1:32b-qwen-distill-q4_K_M",
+    ],
+)  # fmt: skip
+def test_models_keep_their_names(model: str) -> None:
+    assert with_plain_names(asked(Hints(), model), REDACTOR).request.model == model
