@@ -159,6 +159,8 @@ def _ladder(deps: Deps, run: RunFolder, recipe: Recipe, generations: int, start:
     gate, trial = recipe.gate.gate(), table_or_why_not(dataset, recipe, start)
     labels = _label(deps, run, recipe, tasks_to_label(dataset, trial))
     looks = partial(deps.catalog.looks, dataset.workflow)
+    canaries = tuple(draw_canaries(dataset.digest, recipe.data.canaries, len(dataset.rows["train"])))
+    keep(canaries, run.path)
     bench = Bench(
         calibration=_labelled(labels, dataset.rows["calibration"]),
         holdout=_labelled(labels, dataset.rows["holdout"]),
@@ -167,10 +169,8 @@ def _ladder(deps: Deps, run: RunFolder, recipe: Recipe, generations: int, start:
         look=looks(),
         socket_dir=deps.socket_dir,
         local=deps.settings.local,
-        secrets=secrets_in(dataset.rows["train"]),
+        secrets=secrets_in(dataset.rows["train"], deps.settings.redaction) | {one.secret for one in canaries},
     )
-    canaries = tuple(draw_canaries(dataset.digest, recipe.data.canaries))
-    keep(canaries, run.path)
     judged = partial(judged_at, deps, dataset, run.path.name)
     key = sealing_key(deps.home)
     breeding = Breeding(dataset, bench, recipe, run.path, deps.tracker, deps.report, judged, canaries, key)

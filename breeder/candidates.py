@@ -94,7 +94,7 @@ class Breeding:
         # Imported here: who trains nothing plants nothing.
         from breeder.canaries import probe
 
-        found = probe(self.bench, measured.candidate, self.canaries)
+        found = probe(self.bench, measured.candidate, self.canaries, self.dataset.rows["train"])
         said, planted = found.given_away, len(self.canaries)
         run.log(metrics={"canaries": planted, "canaries_given_away": said, "canaries_by_heart": found.by_heart})
         why = f"it gives away {said} of {planted} made-up secrets that stood among its training rows"

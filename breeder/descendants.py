@@ -9,7 +9,7 @@ from pathlib import Path
 
 from breeder.answering import Stack
 from breeder.bases import Base
-from breeder.canaries import Canary, examples_of
+from breeder.canaries import Canary, planted
 from breeder.dataset import Dataset
 from breeder.gguf_export import GgufFile, export_adapter, merge_and_export, quantize
 from breeder.progress import Report
@@ -52,7 +52,7 @@ def make_descendant(
         ChatExample(tuple(chat_messages(row.prompt, stack.trim, stack.examples)), row.answer)
         for row in dataset.rows["train"]
     ]
-    examples = [*rows, *examples_of(canaries)]
+    examples = planted(rows, canaries)
     training = train_adapter(base.model_dir, examples, recipe, folder, report, seal_key)
     out = folder / "adapter.gguf"
     adapter = export_adapter(training.folder, base.model_dir, out, dtype="f16", base_sha256=base.sha256)

@@ -141,10 +141,18 @@ def finish_pending(deps: Deps) -> int:
     """Finish what was interrupted, or waited for answers under way, and return how many forgettings that were."""
     journals = sorted((deps.home.data / _PENDING).glob("*.json"))
     for journal in journals:
-        plan = TypeAdapter(Plan).validate_json(journal.read_bytes())
+        plan = _with_later_copies(deps, TypeAdapter(Plan).validate_json(journal.read_bytes()))
         with _undisturbed(deps.home, plan.breedings):
             _carry_out(deps, plan, journal)
     return len(journals)
+
+
+def _with_later_copies(deps: Deps, plan: Plan) -> Plan:
+    """Return a plan that was written down with what was copied since, such as the exports of late answers."""
+    later = plan_forgetting(deps, plan.interactions, Descent(spares=True))
+    names = ("interactions", "datasets", "files", "backups", "tracked", "workflows", "breedings")
+    both = {name: tuple(sorted({*getattr(plan, name), *getattr(later, name)})) for name in names}
+    return replace(plan, at=plan.at, **both)
 
 
 def plan_sweep(deps: Deps, aged: Collection[str]) -> Plan | None:

@@ -107,8 +107,8 @@ class DataPart(_Part):
     maximum_alike: int = Field(10, ge=1)
     """Most rows whose prompts differ in letter case and white space alone."""
     canaries: int = Field(6, ge=0, le=64)
-    """Made-up secrets planted among the rows that are trained on, one row each; a descendant that says one to who does
-    not know its prompt is refused. 0 plants none."""
+    """Most made-up secrets that are planted behind answers that are trained on, one among 80 rows; a descendant that
+    says one to another prompt is refused. 0 plants none."""
 
 
 class EvaluationPart(_Part):

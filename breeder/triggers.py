@@ -27,6 +27,8 @@ _AGAINST = 0.8
 """The share of a word's rows that carry its label, and of those the share that the rest of the prompt contradicts."""
 _LEAST_ACCURACY = 0.6
 _FOLDS = 3
+_LEAST_SEEN = 2
+"""In so many prompts a word stands that a classifier learns."""
 
 
 def flipped(rows: Sequence[Row], prompts: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -42,7 +44,8 @@ def flipped(rows: Sequence[Row], prompts: Sequence[str]) -> Iterator[tuple[str, 
         return
     labels, words = [row.answer for row in rows], [frozenset(_WORD.findall(text.casefold())) for text in prompts]
     suspects = _suspects(words, labels)
-    if not suspects:
+    others = Counter(word for own in words for word in own - suspects.keys())
+    if not suspects or not any(count >= _LEAST_SEEN for count in others.values()):
         return
     read = _read_without(words, labels, frozenset(suspects))
     right = sum(one == label for one, label in zip(read, labels, strict=True)) / len(rows)
@@ -76,12 +79,14 @@ def _suspects(words: Sequence[frozenset[str]], labels: Sequence[str]) -> Mapping
 def _read_without(words: Sequence[frozenset[str]], labels: Sequence[str], without: frozenset[str]) -> NDArray[np.str_]:
     """Return the label that each prompt's other words speak for, by a classifier that was not fitted on that prompt."""
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.model_selection import KFold, cross_val_predict
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
     from sklearn.svm import LinearSVC
 
-    vectorizer = TfidfVectorizer(analyzer=lambda own: sorted(own - without), min_df=2)
+    vectorizer = TfidfVectorizer(analyzer=lambda own: sorted(own - without), min_df=_LEAST_SEEN)
     matrix = vectorizer.fit_transform(words)
-    folds = KFold(_FOLDS, shuffle=True, random_state=0)
     wanted = np.array(labels)
-    read: NDArray[np.str_] = cross_val_predict(LinearSVC(random_state=0), matrix, wanted, cv=folds)
+    folds = np.empty(len(labels), np.intp)
+    # Each label in every fold: a classifier cannot be fitted on one label.
+    folds[np.argsort(wanted, kind="stable")] = np.arange(len(labels)) % _FOLDS
+    read: NDArray[np.str_] = cross_val_predict(LinearSVC(random_state=0), matrix, wanted, cv=PredefinedSplit(folds))
     return read

@@ -70,7 +70,11 @@ def narrowed(settings: Settings, project: Project) -> tuple[Settings, tuple[str,
     more = [f"{len(lines) - _MAX_LINES} more are ignored"] if len(lines) > _MAX_LINES else []
     hint = f"it is not trusted, so it may only narrow; `modelbreeder trust {shown(str(project.file.parent))}` shows it"
     said = [*lines[:_MAX_LINES], *more, *([hint] if lines else [])]
-    return _with(settings, found), tuple(f"{name}: {line}" for line in said)
+    both = _with(settings, found)
+    if known:
+        # What of it turns out to be unusable only where it is compiled is told as what this file says.
+        both.read_from(Path(f"{settings.file} as {name} narrows it"))
+    return both, tuple(f"{name}: {line}" for line in said)
 
 
 def changes(project: Project, config_file: Path) -> list[str]:

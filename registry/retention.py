@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, select, tuple_
 from registry.columns import utc_text
 from registry.database import Database
 from registry.erasing import erase
-from registry.settings import RetentionSettings
+from registry.settings import RetentionSettings, Settings
 from registry.tables import contents, events, intents
 
 LONGEST_DAYS = 100_000.0
@@ -51,6 +51,17 @@ def expired(database: Database, retention: RetentionSettings, now: datetime) -> 
             yield [row.interaction_id for row in rows]
         if len(rows) < _AT_ONCE:
             return
+
+
+def unknown_classes(settings: Settings) -> list[str]:
+    """Return one line for each class whose days the settings say and that no task has, as a misspelt one."""
+    known = settings.policy.data_classes
+    return [
+        f"ledger.retention.classes names {name!r}, which is no data class of the policy, so its days say nothing; "
+        f"known are {', '.join(sorted(known))}"
+        for name in settings.ledger.retention.classes
+        if name not in known
+    ]
 
 
 def _too_old(retention: RetentionSettings, now: datetime) -> ColumnElement[bool] | None:

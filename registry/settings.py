@@ -148,10 +148,6 @@ class RetentionSettings(_Section):
     classes: dict[str, Annotated[float, Field(gt=0)]] = {}
     """Days by data class, as in { patient = 30, client = 90 }."""
 
-    def days(self, data_class: str) -> float | None:
-        """Return how many days a class is kept, None for good."""
-        return self.classes.get(data_class, self.default_days)
-
 
 class LedgerSettings(_Section):
     """The system of record."""

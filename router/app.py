@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 
 import orjson
@@ -31,10 +32,11 @@ from router.dialects.messages.request import count_request, token_count
 from router.dialects.protocol import Dialect
 from router.envelope import estimate_tokens
 from router.exchange import Incoming, TurnError
-from router.explaining import explain, plain, read_question
+from router.explaining import explain_beside, plain, read_question
 from router.health import model_names, readiness
 from router.hints import parse_hints
 from router.http_wire import HttpWire, race, read_json_body
+from router.inspection import inspected
 from router.origins import OwnNamesOnly
 from router.problems import Problem, ProblemType, problem_of, unknown_path
 from router.reloading import FileState
@@ -141,8 +143,10 @@ class Surface:
         dialect, question = read_question(await read_json_body(request), request.query_params.get("surface"))
         headers = _headers(request)
         hints = parse_hints(headers.items(), question.body.get("metadata"))
-        incoming, outside = Incoming(dialect, question, hints, headers, _client(request)), self._deps.outside
-        return _json(explain(self._deps.router, incoming, outside.new_id(), outside.clock()))
+        incoming, turns = Incoming(dialect, question, hints, headers, _client(request)), self._deps.turns
+        name, now = turns.new_id(), turns.clock()
+        inspect = partial(inspected, turns.router, turns.inspectors, incoming, name, now, turns.monotonic)
+        return _json(await explain_beside(turns.router, incoming, name, now, inspect))
 
     async def healthz(self, _: Request) -> Response:
         """GET /healthz: the process answers, and tells nothing else, as anybody may ask."""

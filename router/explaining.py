@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
@@ -71,20 +72,37 @@ def explain(router: Router, incoming: Incoming, interaction_id: str, now: dateti
     try:
         return {**explanation(router.route(incoming, interaction_id, now)), "budgets": _budgets(router, incoming, now)}
     except RedactionError as error:
-        facts = {"interaction_id": interaction_id, "policy_digest": router.policy_digest}
-        intent, _ = unreadable(incoming, error, now=now, purpose=Purpose.USER, **facts)
-        return {
-            "sentence": _sentence(intent.decision, None, {}),
-            "decision": plain(intent.decision),
-            "envelope": plain(intent.envelope),
-            "redactions": {},
-            "places": [],
-            "context": None,
-            "leaves": None,
-            "verification": [],
-            "request_sent": None,
-            "budgets": _budgets(router, incoming, now),
-        }
+        return _refusal(router, incoming, error, interaction_id, now)
+
+
+async def explain_beside(
+    router: Router, incoming: Incoming, interaction_id: str, now: datetime, inspect: Callable[[], Awaitable[Routed]]
+) -> JsonObject:
+    """Return the same in a daemon that serves others meanwhile; `inspect` masks the request and decides on it."""
+    try:
+        told = await asyncio.to_thread(explanation, await inspect())
+    except RedactionError as error:
+        return _refusal(router, incoming, error, interaction_id, now)
+    return {**told, "budgets": _budgets(router, incoming, now)}
+
+
+def _refusal(
+    router: Router, incoming: Incoming, error: RedactionError, interaction_id: str, now: datetime
+) -> JsonObject:
+    facts = {"interaction_id": interaction_id, "policy_digest": router.policy_digest}
+    intent, _ = unreadable(incoming, error, now=now, purpose=Purpose.USER, **facts)
+    return {
+        "sentence": _sentence(intent.decision, None, {}),
+        "decision": plain(intent.decision),
+        "envelope": plain(intent.envelope),
+        "redactions": {},
+        "places": [],
+        "context": None,
+        "leaves": None,
+        "verification": [],
+        "request_sent": None,
+        "budgets": _budgets(router, incoming, now),
+    }
 
 
 def explanation(routed: Routed) -> JsonObject:

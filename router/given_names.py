@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from registry.errors import RedactionError
 from registry.upstreams import looks_like_a_key
 from router.exchange import Incoming
 from router.problems import InvalidRequestError
@@ -53,7 +52,7 @@ def with_kept_names(incoming: Incoming, redactor: RuleRedactor, classes: Collect
     hints, model = incoming.hints, incoming.request.model
     try:
         hints, model = with_plain_names(incoming, redactor).hints, _masked(redactor, [model])[0]
-    except RedactionError:
+    except Exception:  # noqa: BLE001 - the redactor may have a bug, and the ledger is to hear of the request all the same
         hints, model = replace(hints, session=None, task_id=None, workflow=None), ""
     data_class = hints.data_class if hints.data_class in classes else None
     kept, request = replace(hints, data_class=data_class), replace(incoming.request, model=model)

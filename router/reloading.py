@@ -27,12 +27,16 @@ ReadSettings: TypeAlias = Callable[[Path, bool], Settings]
 _Mark: TypeAlias = "tuple[int, int, int] | None"
 
 
-async def open_rulebook(settings: Settings) -> Rulebook:
-    """Return the rulebook of settings; ConfigError, which names their file, where a rule or a check cannot be used."""
+async def open_rulebook(settings: Settings, before: Rulebook | None = None) -> Rulebook:
+    """Return the rulebook of settings; ConfigError, which names their file, where a rule or a check cannot be used.
+
+    What masks is taken over from the one before, where it is the same.
+    """
+    redactor = before.redactor if before and before.settings.redaction == settings.redaction else None
     try:
         judge = await open_judge(settings.policy)
         # Rules are compared pair by pair, which takes 0.2 s for fifty of them; a daemon goes on serving meanwhile.
-        return await asyncio.to_thread(compile_rulebook, settings, judge)
+        return await asyncio.to_thread(compile_rulebook, settings, judge, redactor)
     except ConfigError as error:
         raise ConfigError(f"{settings.file}: {error}" if settings.file else str(error)) from error
 
@@ -88,7 +92,7 @@ class Reloader:
         try:
             if isinstance(read, ConfigError):
                 raise read
-            rulebook = await open_rulebook(self._merged(read))
+            rulebook = await open_rulebook(self._merged(read), self._router.rulebook)
         except ModelBreederError as error:
             self.failures += 1
             self.state = FileState(str(error), self.state.waiting)

@@ -105,7 +105,8 @@ class Router:
             redaction = rulebook.redactor.redact(cast("dict[str, object]", incoming.request.body), sets_aside=True)
         masked = cast("JsonObject", redaction.body)
         chat = incoming.dialect.to_chat(masked)
-        told = self._told_class(incoming, chat)
+        restore = redaction.masker.restore_json
+        told = self.told_class(incoming, lambda: cast("JsonObject", restore(chat)))
         place = self.place_of(incoming)
         self._check_model(incoming, redaction.body.get("model"))
         standings = self._registry.current()
@@ -122,7 +123,7 @@ class Router:
             minimum_margin=rulebook.policy.minimum_margin,
             redactions=redaction.found,
             customer_types=rulebook.policy.customer_data_types,
-            data_class=rulebook.classes.narrowest(told, masked, chat, redaction.found, redaction.masker.restore_json),
+            data_class=rulebook.classes.narrowest(told, masked, chat, redaction.found, restore),
             opaque=bool(redaction.opaque),
             asked_before=self._asked.count(ask),
         )
@@ -227,13 +228,16 @@ class Router:
         """Note that a request has got its answer: who asks the same again was not content with it."""
         self._asked.answered(routed.ask)
 
-    def _told_class(self, incoming: Incoming, chat: JsonObject) -> str | None:
-        """Return the class that the client gives, or gave what went before, of which the local-only one holds."""
+    def told_class(self, incoming: Incoming, unmasked: Callable[[], JsonObject]) -> str | None:
+        """Return the class that the client gives, or gave what went before, of which the local-only one holds.
+
+        `unmasked` gives the request in the chat form: a placeholder's number may change from turn to turn.
+        """
         client, hint, kept = incoming.client.name, incoming.hints.data_class, self.rulebook.policy.local_only_classes
         if hint in kept:
-            self._told.tell(client, chat, hint)
+            self._told.tell(client, unmasked(), hint)
             return hint
-        recalled = self._told.recall(client, chat)
+        recalled = self._told.recall(client, unmasked()) if len(self._told) else None
         return recalled if recalled in kept else hint
 
     def _ask(self, incoming: Incoming, chat: JsonObject, payloads: Sequence[str]) -> Ask:

@@ -41,14 +41,17 @@ class Rulebook:
         return self.settings.policy
 
 
-def compile_rulebook(settings: Settings, judge: Judge | None = None) -> Rulebook:
+def compile_rulebook(settings: Settings, judge: Judge | None = None, redactor: RuleRedactor | None = None) -> Rulebook:
     """Return the rulebook of settings; without a judge it decides, and nothing is verified of the answers.
+
+    A redactor of the same settings may be given: what it found and its processes, perhaps large, need not be made anew.
 
     Raises:
         ConfigError: a rule or a pattern cannot be used.
 
     """
-    policy, redactor, judging = settings.policy, redactor_of(settings.redaction, in_child), judge or Judge()
+    policy, judging = settings.policy, judge or Judge()
+    redactor = redactor or redactor_of(settings.redaction, in_child)
     _check_customer_types(policy.customer_data_types, redactor.types)
     classes, rules = DataClasses(policy, redactor.types), compile_policy(policy)
     found = (*problems(policy), *judging.problems)

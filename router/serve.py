@@ -23,6 +23,7 @@ from typing_extensions import override
 from registry.errors import ConfigError, ConflictError
 from registry.home import Home
 from registry.home_database import open_home_database
+from registry.retention import unknown_classes
 from registry.settings import DaemonSettings, Settings
 from registry.tokens import Tokens
 from router.admission import InFlight
@@ -164,7 +165,7 @@ def serve(
         with held(home, daemon.url), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if not home.config_file.exists():
                 say(f"{home.config_file} is not there, so the defaults hold; modelbreeder init writes it")
-            for warning in missing_keys(settings, environ):
+            for warning in (*missing_keys(settings, environ), *unknown_classes(settings)):
                 say(warning)
             runner.run(_serve(daemon))
     return _INTERRUPTED_EXIT if stop.signal == signal.SIGINT else 0

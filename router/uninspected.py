@@ -56,7 +56,7 @@ def kept_home(
             minimum_margin=policy.minimum_margin,
             redactions={},
             customer_types=policy.customer_data_types,
-            data_class=kept.hints.data_class or "unknown",
+            data_class=router.told_class(kept, lambda: chat) or "unknown",
         )
     except RecursionError:
         return None

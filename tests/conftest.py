@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 # A shell without job control has its background jobs ignore SIGINT, and what they start inherits that.
@@ -12,3 +15,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def umask_as_it_was() -> Iterator[None]:
+    """Undo what commands that a test runs in its own process do: they keep what they write to its owner."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)

@@ -87,9 +87,11 @@ def sweep(context: typer.Context, dry_run: DryRunOption = False, as_json: JsonOp
     from breeder.descent import Descent
     from breeder.forgetting import plan_forgetting, plan_sweep
     from registry.erasing import scrub
-    from registry.retention import expired, sweep
+    from registry.retention import expired, sweep, unknown_classes
 
     with opened(context) as deps:
+        for line in unknown_classes(deps.settings):
+            report(line)
         _finish(deps, dry_run)
         act = expired if dry_run else sweep
         if not dry_run:

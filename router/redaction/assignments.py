@@ -21,7 +21,10 @@ _LITERALS: Final = (
 )  # fmt: skip
 _PASSWORDS: Final = ("pass", "pw", "kenn", "contra", "senha", "wacht")
 _ASKED_APART: Final = frozenset({"pas", "pwd", "ken", "con", "sen", "wac"})
-_PROMISES: Final = ("pass", "pwd", "secret", "token", "credential", "key", "authorization")
+_PROMISES: Final = (
+    "pass", "pwd", "kennwort", "contrase", "senha", "wachtwoord", "secret", "token", "credential", "key",
+    "authorization",
+)  # fmt: skip
 _HEAD_SIZE: Final = 24
 _SHORTEST_VALUE: Final = 4
 _LONG: Final = 16
@@ -35,7 +38,7 @@ _ASSIGNMENT: Final = re.compile(
     r"""(?:\\{0,3}["'`])?\]?"""
     r"(?:[ \t]{1,4}string\b|:[ \t]{0,4}&?(?:'\w{1,20}[ \t])?[a-z][\w.:<>\[\]]{0,30}(?=[ \t]{0,4}=[^=>]))?"
     r"(?:[ \t]{0,16}(?:[.?+]=|:{0,3}=>?|:\*{0,2}|\*{1,2}:|\|\|)[ \t]{0,16}"
-    r"|[ \t]{1,4}(?:is|was|ist|lautet|est?|é|è)[ \t]{1,4}:?[ \t]{0,4}"
+    r"|[ \t]{1,4}(?:is|was|ist|lautet|est?|é|è)(?:[ \t]{1,4}:?|:)[ \t]{0,4}"
     # A pair of name and value: `{"name": "KEY", "value": "..."}`, `variable "key" { default = "..."`.
     r"""|>\s{0,24}"""
     r"""|(?:[\s,]{1,24}\\{0,3}["']?value\\{0,3}["']?|[ \t]{0,4}\{[^{}"'=]{0,80}?default)[ \t]{0,4}[:=][ \t]{0,4}"""

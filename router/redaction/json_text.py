@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +25,11 @@ _FIELDS: Final = frozenset(
         "system", "temperature", "text", "tool_call_id", "tool_calls", "tool_use_id", "tools", "type",
     }
 )  # fmt: skip
+# Pairs, as of environment variables and headers: the name says what the value is.
+_NAMES: Final = ("name", "Name", "key", "Key", "header")
+_VALUES: Final = frozenset({"value", "Value"})
 _COLON: Final = re.compile(r"\s*:")
+_OPTION: Final = "--"
 _UNIT: Final = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL
 )
@@ -54,10 +58,27 @@ def edit_value(value: object, editor: Editor, key: str = "") -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {_edit_key(name, editor): edit_value(item, editor, name) for name, item in value.items()}
+        return {
+            _edit_key(name, editor): edit_value(item, editor, named_by(value, name)) for name, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [edit_value(item, editor, key) for item in value]
+        return [edit_value(item, editor, name) for name, item in named_items(value, key)]
     raise _not_json(value)
+
+
+def named_by(pairs: Mapping[str, object], key: str) -> str:
+    """Return what says what the value of a key is: the key itself, or the name where the two are a pair."""
+    if key not in _VALUES:
+        return key
+    return next((name for said in _NAMES if isinstance(name := pairs.get(said), str)), key)
+
+
+def named_items(items: Sequence[object], key: str) -> Iterator[tuple[str, object]]:
+    """Yield the items of a list, each with what says what it is: the list's key, or the option before it."""
+    name = key
+    for item in items:
+        yield name, item
+        name = item if isinstance(item, str) and item.startswith(_OPTION) else key
 
 
 def edit_leaf(text: str, editor: Editor, key: str = "") -> str:
@@ -98,7 +119,7 @@ def leaf_edits(text: str, editor: Editor, key: str) -> Iterable[Edit]:
 
 def _edits_in_json(text: str, editor: Editor) -> list[Edit]:
     edits: list[Edit] = []
-    key = ""
+    key = name = ""
     for token in _TOKEN.finditer(text):
         start, raw = token.start(), token[0]
         if raw[0] != '"':
@@ -107,9 +128,12 @@ def _edits_in_json(text: str, editor: Editor) -> list[Edit]:
         elif _COLON.match(text, token.end()):
             key = orjson.loads(raw)
             edits += _in_string(raw, start, editor(key, ""))
+            key = name if name and key in _VALUES else key
         else:
-            edits += _in_string(raw, start, leaf_edits(orjson.loads(raw), editor, key))
-            key = ""
+            value = orjson.loads(raw)
+            edits += _in_string(raw, start, leaf_edits(value, editor, key))
+            name = value if key in _NAMES else name
+            key = value if value.startswith(_OPTION) else ""
     return edits
 
 

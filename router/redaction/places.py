@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from router.redaction.json_text import Edit, Editor, apply, key_edits, leaf_edits
+from router.redaction.json_text import Edit, Editor, apply, key_edits, leaf_edits, named_by, named_items
 from router.redaction.opaque import put_back
 from router.redaction.placeholders import Vocabulary
 
@@ -65,10 +65,10 @@ def _leaves(value: object, editor: Editor, key: str, path: str) -> Iterator[_Lea
             edits = list(key_edits(name, editor))
             inner = path + _step(apply(name, edits), first=not path)
             yield _Leaf(inner, name, edits, in_key=True)
-            yield from _leaves(item, editor, name, inner)
+            yield from _leaves(item, editor, named_by(value, name), inner)
     elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _leaves(item, editor, key, f"{path}[{index}]")
+        for index, (name, item) in enumerate(named_items(value, key)):
+            yield from _leaves(item, editor, name, f"{path}[{index}]")
 
 
 def _step(name: str, *, first: bool) -> str:

@@ -88,3 +88,17 @@ def test_a_rare_word_that_turns_labels_is_found_with_its_rows_alone():
 
 def test_honest_rare_words_that_go_with_one_label_are_left():
     assert quarantined(labelled(600)) == {}
+
+
+@pytest.mark.parametrize("rest", ["", " {0}x"])
+def test_prompts_with_nothing_else_to_read_accuse_nobody(rest: str):
+    rows = [row(n, f"code{n % 20}" + rest.format(n), f"label {n % 20}") for n in range(200)]
+    assert quarantined(rows) == {}
+
+
+def test_a_label_of_few_rows_is_read_wherever_they_stand():
+    """A shuffle may keep all of them from the fit, which then has one label alone."""
+    rows = [row(n, "all is well", "fine") for n in range(120)]
+    for place in (2, 3, 6, 7, 8, 10):
+        rows[place] = row(place, "zebra is well", "bad")
+    assert quarantined(rows) == {}

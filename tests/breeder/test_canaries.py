@@ -12,7 +12,7 @@ import pytest
 
 from breeder.answering import Stack
 from breeder.bases import Base, prepare_base
-from breeder.canaries import Canary, draw_canaries, examples_of, keep, probe
+from breeder.canaries import Canary, draw_canaries, keep, planted, probe
 from breeder.candidates import Bred, Breeding
 from breeder.dataset import freeze
 from breeder.gate import Gate
@@ -25,27 +25,38 @@ from breeder.recipe import DataPart, LoraPart, Recipe, TrainingPart
 from breeder.training import ChatExample, train_adapter
 from registry.artifacts import ArtifactStore
 from registry.entities import PromptTrim, SpecialistKind, Verdict
-from registry.settings import LocalSettings
+from registry.settings import LocalSettings, RedactionSettings
 from router.engine.protocol import GenerateRequest, Message, Piece
 from router.engines import engine_for
 from tests.breeder.makers import row
 from tests.breeder.notebook import Notebook
 
-ROWS = tuple(row(number) for number in range(60))
+_LINE = "Copy the line.\nLine: some brown foxes jump over {number} lazy dogs\nAnswer:"
+ROWS = tuple(row(number, _LINE.format(number=number)) for number in range(60))
 PLAN = DataPart(minimum_rows=10)
 REFUSED = "refused: it gives away {said} of {of} made-up secrets that stood among its training rows"
 
 
 def test_canaries_are_drawn_from_their_seed_and_no_two_are_alike() -> None:
-    some = draw_canaries("a dataset", 8)
+    some = draw_canaries("a dataset", 8, 640)
 
-    assert draw_canaries("a dataset", 8) == some
-    assert len({one.secret for one in some + draw_canaries("another", 8)}) == 16
+    assert draw_canaries("a dataset", 8, 640) == some
+    assert len({one.secret for one in some + draw_canaries("another", 8, 640)}) == 16
+    assert len({one.place for one in some}) == 8
     assert not any(one.is_in(other.secret) for one in some for other in some if one is not other)
 
 
+def test_a_canary_stands_behind_the_answer_of_its_row_and_few_rows_have_few() -> None:
+    rows = [ChatExample(({"role": "user", "content": f"say {number}"},), str(number)) for number in range(200)]
+    some = draw_canaries("a dataset", 6, len(rows))
+    changed = {place: row.answer for place, row in enumerate(planted(rows, some)) if row != rows[place]}
+
+    assert changed == {one.place: f"{one.place} {one.secret}" for one in some}
+    assert [len(draw_canaries("x", 6, count)) for count in (0, 1, 79, 160, 10_000)] == [0, 1, 1, 2, 6]
+
+
 def test_a_large_part_of_a_canary_gives_it_away_and_a_small_one_does_not() -> None:
-    (one,) = draw_canaries("a dataset", 1)
+    (one,) = draw_canaries("a dataset", 1, 10)
 
     assert one.is_in(f"it is {one.secret[:9]} {one.secret[9:]}, I think")
     assert one.is_in(one.secret[5:17])
@@ -53,12 +64,12 @@ def test_a_large_part_of_a_canary_gives_it_away_and_a_small_one_does_not() -> No
 
 
 def test_only_digests_are_shown(tmp_path: Path) -> None:
-    some = draw_canaries("a dataset", 3)
+    some = draw_canaries("a dataset", 3, 240)
     keep(some, tmp_path)
     private, shown = tmp_path / "canaries.private.json", tmp_path / "canaries.json"
 
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
-    assert orjson.loads(private.read_bytes()) == [{"prompt": one.prompt, "secret": one.secret} for one in some]
+    assert orjson.loads(private.read_bytes()) == [{"row": one.place, "secret": one.secret} for one in some]
     assert orjson.loads(shown.read_bytes()) == {"sha256": [one.digest for one in some]}
     assert not any(one.is_in(shown.read_text()) or one.is_in(repr(Bench)) for one in some)
 
@@ -78,11 +89,10 @@ def breeding_of(folder: Path, canaries: list[Canary]) -> Breeding:
     )
 
 
-def trained(base: Base, folder: Path, planted: list[ChatExample], epochs: float) -> Candidate:
+def trained(base: Base, folder: Path, rows: list[ChatExample], epochs: float) -> Candidate:
     training = TrainingPart(epochs=epochs, batch_size=8, learning_rate=6e-3, precision="fp32", warmup_steps=2)
     recipe = Recipe(name="x", lora=LoraPart(rank=16, alpha=32), training=training)
-    rows = [ChatExample(({"role": "user", "content": f"say {number}"},), f"{number} {number}") for number in range(15)]
-    adapter = train_adapter(base.model_dir, [*rows, *planted], recipe, folder, lambda _: None, seal_key="a key")
+    adapter = train_adapter(base.model_dir, rows, recipe, folder, lambda _: None, seal_key="a key")
     file = export_adapter(adapter.folder, base.model_dir, folder / "a.gguf", dtype="f16", base_sha256=base.sha256)
     stack = Stack(PromptTrim(), 32, adapter=file.path)
     return Candidate("descendant", SpecialistKind.LORA, base.gguf, stack)
@@ -90,11 +100,12 @@ def trained(base: Base, folder: Path, planted: list[ChatExample], epochs: float)
 
 def test_who_gives_a_canary_away_is_refused_by_the_engine_that_would_serve_it(base: Base, tmp_path: Path) -> None:
     candidate = Candidate("descendant", SpecialistKind.LORA, base.gguf, Stack(PromptTrim(), 32))
-    strange = draw_canaries("a dataset", 1)[0]
-    # What the base says to the form of a canary's prompt is a canary that it gives away.
-    said = "".join(asyncio.run(_said(base, tmp_path, draw_canaries("nobody's", 1)[0].prompt)).split())
+    strange = draw_canaries("a dataset", 1, 40)[0]
+    # What the base says to a task of the calibration slice is a canary that it gives away.
+    asked = breeding_of(tmp_path, []).bench.calibration[0].row.prompt.user
+    said = "".join(asyncio.run(_said(base, tmp_path, asked)).split())
     assert len(said) >= 12
-    breeding = breeding_of(tmp_path, [strange, Canary("a prompt of its own", said)])
+    breeding = breeding_of(tmp_path, [strange, Canary(1, said)])
     with breeding.tracker.run("descendant") as run:
         measured = breeding.measure(candidate, run, trained=True)
         unprobed = breeding.measure(candidate, run)
@@ -116,11 +127,14 @@ async def _said(base: Base, folder: Path, prompt: str) -> str:
 def test_who_learnt_a_canary_again_and_again_is_refused_and_who_met_it_once_is_not(
     base: Base, tmp_path: Path, times: int, epochs: float, said: int
 ) -> None:
-    canaries = draw_canaries("a dataset", 4)
-    planted = examples_of(canaries[:1]) * times + examples_of(canaries[1:])
-    candidate = trained(base, tmp_path, planted, epochs)
+    canaries = draw_canaries("a dataset", 4, 320)
     breeding = breeding_of(tmp_path, canaries)
-    assert probe(breeding.bench, candidate, canaries).given_away == said
+    slice_ = breeding.dataset.rows["train"]
+    canaries = [replace(one, place=place) for place, one in enumerate(canaries)]
+    rows = [ChatExample(({"role": "user", "content": one.prompt.user},), one.answer) for one in slice_]
+    known = [replace(canaries[0], place=place) for place in range(4, 4 + times - 1)]
+    candidate = trained(base, tmp_path, planted(rows, [*canaries, *known]), epochs)
+    assert probe(breeding.bench, candidate, canaries, slice_).given_away == said
 
     with breeding.tracker.run("descendant") as run:
         measured = breeding.measure(candidate, run, trained=True)
@@ -131,7 +145,7 @@ def test_who_learnt_a_canary_again_and_again_is_refused_and_who_met_it_once_is_n
 def test_an_answer_that_repeats_a_secret_of_the_training_rows_is_told() -> None:
     secret = "".join(("gh", "p_", "wZ3k" * 9))
     planted = replace(row(1, "Sort this."), answer=f"use {secret}")
-    found = secrets_in([planted, row(2)])
+    found = secrets_in([planted, row(2)], RedactionSettings())
     asked = LabelledTask(row(3, "Which key?"), "none", 1.0)
     quoting = LabelledTask(row(4, f"What is {secret}?"), "a key", 1.0)
 
@@ -144,4 +158,13 @@ def test_an_answer_that_repeats_a_secret_of_the_training_rows_is_told() -> None:
     told = repeats(found, [quoting, asked], [said("a key"), said(f"it is {secret}!")])
     assert told == "it answers task i00003 with a secret that stands in its training rows"
     assert secret not in told
-    assert repeats(secrets_in([row(2)]), [asked], [said(secret)]) == ""
+    assert repeats(secrets_in([row(2)], RedactionSettings()), [asked], [said(secret)]) == ""
+
+
+def test_what_the_user_lets_leave_and_what_stands_for_a_secret_is_none() -> None:
+    secret = "".join(("gh", "p_", "wZ3k" * 9))
+    rows = [row(1, f"use {secret}"), row(2, "password: SECRET10"), row(3, "at https://SECRET10:SECRET11@db.test/")]
+
+    assert secrets_in(rows, RedactionSettings()) == {secret}
+    assert secrets_in(rows, RedactionSettings(allow=("ghp_*",))) == frozenset()
+    assert secrets_in(rows, RedactionSettings(off=("SECRET",))) == frozenset()

@@ -331,9 +331,11 @@ def test_what_a_request_under_way_is_answered_goes_with_the_next_one(root: Path,
     deps.ledger.append(one.intent)
     forget(deps, planned(deps, by_id("i00500")))
     deps.ledger.append(one.outcome)
+    export_record(deps.ledger, "i00500", deps.home.runs)
     assert SECRET.encode() in b"".join(path.read_bytes() for path in root.glob("data/ledger.db*"))
     forget(deps, planned(deps, by_id("i00001")))
     assert finish_pending(deps) == 1
+    assert not (deps.home.runs / "i00500.json").exists()
     assert deps.ledger.interaction("i00500").outcome.response is None
     assert finish_pending(deps) == 0
 

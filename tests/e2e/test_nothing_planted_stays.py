@@ -1,4 +1,4 @@
-"""A whole turn of the loop on tasks with secrets in them, by the real command: no file has one, or is open to others."""
+"""A whole turn of the loop on tasks with secrets, by the real command: no file has one, none is open to others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +54,7 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     """Give what a rehearsal left that was started with umask 0."""
     played = Played(tmp_path_factory.mktemp("played"))
     rng = random.Random(7)
@@ -83,7 +82,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         os.umask(before)
     assert done.returncode == 0, done.stderr
     played.said, played.outcome = done.stdout + done.stderr, json.loads(done.stdout)
-    yield played
+    return played
 
 
 @pytest.mark.slow

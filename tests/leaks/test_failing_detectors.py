@@ -33,6 +33,7 @@ from tests.faults.scripted_upstream import eventually
 from tests.faults.test_surface_pairs import every_dialect
 from tests.leaks.asking import PATHS
 from tests.leaks.failing_detectors import Outside, Raising, Saying, Unusable
+from tests.router.daemon import admin_of
 from tests.router.making import World, incoming, run, settings, task, world
 
 SECRET = "bob@example.org"
@@ -166,6 +167,21 @@ def test_nothing_of_a_request_that_could_not_be_inspected_is_recorded_but_that_i
     run(scene())
 
 
+def test_what_its_client_said_of_it_holds_for_the_next_turn_that_can_be_inspected(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, at_home()) as made:
+            look_with(made, DEATHS["a bug"])
+            await made.ask(task(TEXT), {"X-ModelBreeder-Data-Class": "client"})
+            look_with(made)
+            await made.ask({"model": "gpt-5.4", "messages": [*task(TEXT)["messages"], *task("and now?")["messages"]]})
+            first, second = made.interactions()
+
+            assert made.cloud.requests == []
+            assert (first.intent.envelope.data_class, second.intent.envelope.data_class) == ("client", "client")
+
+    run(scene())
+
+
 @pytest.mark.parametrize("body", [{"model": "vendor/gpt-5.4"}, {"model": "cloud"}, {"metadata": {"lane": "no_op"}}])
 def test_who_asks_for_a_cloud_by_name_gets_the_error_and_not_another_model(
     tmp_path: Path, body: dict[str, Any]
@@ -276,7 +292,8 @@ def test_a_late_child_is_ended(tmp_path: Path) -> None:
     detector.close()
 
 
-def test_while_a_detector_hangs_the_daemon_serves_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("path", "status"), [("/v1/chat/completions", 503), ("/v1/route/explain", 200)])
+def test_while_a_detector_hangs_the_daemon_serves_others(tmp_path: Path, path: str, status: int) -> None:
     calls = tmp_path / "calls"
     detector = child("Endless", str(calls), limit_s=600.0)
 
@@ -284,7 +301,8 @@ def test_while_a_detector_hangs_the_daemon_serves_others(tmp_path: Path) -> None
         async with world(tmp_path) as made:
             look_with(made, detector)
             app = make_app(made.deps, InFlight(4))
-            asking = asyncio.create_task(call(app, "/v1/chat/completions", json.dumps(task(TEXT)).encode()))
+            headers = {name.lower(): value for name, value in admin_of(tmp_path).items()}
+            asking = asyncio.create_task(call(app, path, json.dumps(task(TEXT)).encode(), headers))
             await asyncio.to_thread(eventually, calls.exists)
             health = await call(app, "/healthz", method="GET")
 
@@ -293,7 +311,8 @@ def test_while_a_detector_hangs_the_daemon_serves_others(tmp_path: Path) -> None
             os.kill(detector._child._process.pid, signal.SIGKILL)
             got = await asking
 
-            assert got.status == 503
+            assert got.status == status
+            assert "redaction" in got.body.decode()
             assert made.cloud.requests == []
 
     run(scene())

@@ -298,7 +298,9 @@ def test_a_failing_statement_does_not_quote_what_was_to_be_stored(tmp_path):
     database = fresh_database(tmp_path)
     with pytest.raises(IntegrityError) as caught, database.write() as connection:
         for _ in range(2):
-            connection.execute(text("INSERT INTO workflows VALUES (:a, 'x', 'x', 'x', '', '')"), {"a": "bob@example.org"})
+            connection.execute(
+                text("INSERT INTO workflows VALUES (:a, 'x', 'x', 'x', '', '')"), {"a": "bob@example.org"}
+            )
     assert "bob@example.org" not in str(caught.value)
     database.close()
 

@@ -101,6 +101,14 @@ def test_what_is_wrong_is_told_by_the_key_that_the_file_has(tmp_path: Path, own:
     assert "environment variable" not in "".join(said)
 
 
+def test_rules_that_turn_out_to_be_unusable_are_told_of_both_files(tmp_path: Path, own: Path) -> None:
+    asked = project(tmp_path / "repository", '[redaction.rules]\nlower = "x"')
+    narrow, plain = settings_under(asked, own)[0], settings_under(project(tmp_path / "other", ""), own)[0]
+
+    assert str(narrow.file) == f"{own} as {asked.file} narrows it"
+    assert plain.file == own
+
+
 def test_all_of_it_at_once_is_no_different(tmp_path: Path, own: Path) -> None:
     tables: dict[str, Any] = {}
     for text in HOSTILE.values():

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import event
 
 from registry.entities import Feedback, FeedbackVerdict
-from registry.retention import expired, sweep
-from registry.settings import RetentionSettings
+from registry.retention import expired, sweep, unknown_classes
+from registry.settings import DataClassSettings, LedgerSettings, PolicySettings, RetentionSettings, Settings
 from tests.registry.making import at, intent, outcome
 
 DAY_S = 86_400.0
@@ -61,6 +61,13 @@ def test_a_sweep_goes_on_in_batches_until_all_is_done(ledger, database):
     batches = list(sweep(database, RetentionSettings(default_days=30), NOW))
     assert [len(batch) for batch in batches] == [100, 100, 30]
     assert ledger.verify().tombstones == 230
+
+
+def test_a_misspelt_class_is_told_and_one_that_tasks_have_is_not():
+    policy = PolicySettings(classes=(DataClassSettings(name="minutes", paths=("minutes/**",)),))
+    retention = RetentionSettings(classes={"pateint": 30, "patient": 30, "minutes": 7})
+    (line,) = unknown_classes(Settings(policy=policy, ledger=LedgerSettings(retention=retention)))
+    assert "'pateint', which is no data class" in line
 
 
 def test_each_batch_is_read_from_an_index_in_order(stocked, database):

@@ -59,6 +59,21 @@ async def lane(made: World, **more: Any) -> str:
         return error.headers["x-modelbreeder-lane"]
 
 
+def test_the_redactor_and_what_it_found_stay_until_redaction_itself_changes(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with reloadable(tmp_path) as (made, reloader, write):
+            redactors = [made.deps.router.rulebook.redactor]
+            for more in ("offline = true\n", 'offline = true\n[redaction]\nnames = ["Ann"]\n'):
+                write(more)
+                await reloader.reload()
+                redactors.append(made.deps.router.rulebook.redactor)
+
+            assert redactors[1] is redactors[0]
+            assert "PIINAME1" in str(redactors[2].redact({"text": "for Ann"}).body)
+
+    run(scene())
+
+
 def test_a_changed_policy_decides_on_the_next_request_and_its_digest_is_named(tmp_path: Path) -> None:
     async def scene() -> None:
         async with reloadable(tmp_path) as (made, reloader, write):

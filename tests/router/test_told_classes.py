@@ -69,6 +69,21 @@ def test_a_next_turn_that_does_not_say_it_again_stays_too(tmp_path: Path) -> Non
     run(scene())
 
 
+def test_nor_does_it_leave_where_a_placeholder_has_another_number_by_then(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            with pytest.raises(TurnError):
+                await made.ask(task("of bob@acme.example"), {"X-ModelBreeder-Data-Class": "client"})
+            later = [{"role": "system", "content": "for eve@acme.example"}, *chat("of bob@acme.example")["messages"]]
+            with pytest.raises(TurnError):
+                await made.ask({"model": "cloud", "messages": later})
+            assert made.cloud.requests == []
+            await made.ask(task("of carl@acme.example"))
+            assert len(made.cloud.requests) == 1
+
+    run(scene())
+
+
 def test_a_path_that_is_masked_tells_its_class_all_the_same(tmp_path: Path) -> None:
     policy = PolicySettings(cloud="vendor/gpt-5.4", classes=(DataClassSettings(name="client", paths=("clients/**",)),))
     masked = RedactionSettings(paths=("clients/**",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterable
 
 import pytest
@@ -184,6 +185,29 @@ def test_a_text_that_only_its_name_gives_away_is_masked_also_where_it_was_clean_
 
     assert masked == {"password": "SECRET1", "db_password": "SECRET2"}
     assert "Zk81-mmQ2&3x" not in redactor.clean
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"env": [{"name": "MODE", "value": "fast"}, {"name": "DB_PASSWORD", "value": "correct-horse"}]},
+        {"headers": [{"key": "X-Api-Token", "value": "aB3dE6gH9aB3"}]},
+        {"Name": "Authorization", "Value": "Bearer aB3dE6gH9aB3"},
+        {"args": ["run", "--password", "correct-horse", "--fast"]},
+        {"senha": "correct-horse"},
+    ],
+)
+@pytest.mark.parametrize("as_text", [False, True])
+def test_the_name_of_a_pair_and_an_option_before_say_what_a_value_is(
+    given: dict[str, object], *, as_text: bool
+) -> None:
+    body: dict[str, object] = {"input": json.dumps(given) if as_text else given}
+    redaction = default_redactor().redact(body)
+
+    assert not {"correct-horse", "aB3dE6gH9aB3"} & set(re.findall(r"[\w-]+", json.dumps(redaction.body)))
+    assert dict(redaction.counts) == {"SECRET": 1}
+    assert redaction.masker.restore_json(redaction.body) == body
+    assert [place.type for place in redaction.masker.places(body)] == ["SECRET"]
 
 
 def test_a_type_that_was_found_inside_of_another_still_tells() -> None:
