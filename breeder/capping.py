@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from breeder.mining import Row
 from breeder.recipe import DataPart
+from registry.tokens import LOCAL_CLIENT
 
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
 
@@ -19,12 +20,12 @@ def capped(rows: Sequence[Row], plan: DataPart) -> tuple[list[Row], Mapping[str,
     """Return the rows that are within a recipe's caps, in their order, and how many are over which."""
     dropped: Counter[str] = Counter()
     kept, dropped["over the cap of prompts that are alike"] = _within(rows, alike, plan.maximum_alike)
-    for reason, key, share in (
-        ("over the cap of one session", _session, plan.maximum_session_share),
-        ("over the cap of one client", _client, plan.maximum_client_share),
-    ):
-        if len({key(row) for row in kept}) > 1:
-            kept, dropped[reason] = _within(kept, key, max(1, int(share * len(kept))))
+    if len({row.session for row in kept if row.session}) > 1:
+        limit = max(1, int(plan.maximum_session_share * len(kept)))
+        kept, dropped["over the cap of one session"] = _within(kept, _session, limit)
+    if len({row.client for row in kept}) > 1:
+        limit = max(1, int(plan.maximum_client_share * len(kept)))
+        kept, dropped["over the cap of one client"] = _within(kept, _client, limit)
     return kept, {reason: count for reason, count in dropped.items() if count}
 
 
@@ -39,7 +40,8 @@ def _session(row: Row) -> str:
 
 
 def _client(row: Row) -> str:
-    return row.client
+    """Return its client; the user's own rows, of no client with a token, are never too many."""
+    return row.interaction_id if row.client == LOCAL_CLIENT else f"client {row.client}"
 
 
 def _within(rows: Sequence[Row], key: Callable[[Row], str], limit: int) -> tuple[list[Row], int]:

@@ -180,9 +180,11 @@ def _must_stay(interaction: Interaction, terms: Terms) -> bool:
 
 
 def _heard(feedback: Feedback | None, terms: Terms) -> Feedback | None:
-    """Return a verdict that counts: a client that is not trusted vouches for nothing, and takes nothing back."""
-    untrusted = feedback is not None and terms.trust(feedback.client) is TrustTier.UNTRUSTED
-    return None if untrusted else feedback
+    """Return a verdict that counts: only who is trusted vouches, as for rows of its own; the untrusted say nothing."""
+    if feedback is None or (trust := terms.trust(feedback.client)) is TrustTier.TRUSTED:
+        return feedback
+    rejects = feedback.verdict is FeedbackVerdict.REJECTED
+    return feedback if rejects and trust is TrustTier.NORMAL else None
 
 
 def _label(interaction: Interaction, terms: Terms) -> tuple[str, Tier] | None:

@@ -123,14 +123,13 @@ async def _said(base: Base, folder: Path, prompt: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("times", "epochs", "said"), [(1, 6, 0), (12, 8, 1)], ids=["once", "again and again"])
+@pytest.mark.parametrize(("times", "epochs", "said"), [(1, 6, 0), (30, 8, 1)], ids=["once", "again and again"])
 def test_who_learnt_a_canary_again_and_again_is_refused_and_who_met_it_once_is_not(
     base: Base, tmp_path: Path, times: int, epochs: float, said: int
 ) -> None:
-    canaries = draw_canaries("a dataset", 4, 320)
+    canaries = [replace(one, place=place) for place, one in enumerate(draw_canaries("a dataset", 4, 320))]
     breeding = breeding_of(tmp_path, canaries)
     slice_ = breeding.dataset.rows["train"]
-    canaries = [replace(one, place=place) for place, one in enumerate(canaries)]
     rows = [ChatExample(({"role": "user", "content": one.prompt.user},), one.answer) for one in slice_]
     known = [replace(canaries[0], place=place) for place in range(4, 4 + times - 1)]
     candidate = trained(base, tmp_path, planted(rows, [*canaries, *known]), epochs)

@@ -36,7 +36,7 @@ def test_rows_that_a_person_vouches_for_go_last():
 
 def test_a_session_is_capped_only_beside_others():
     one = of("local", "s1", *range(60))
-    several = [*one, *of("local", None, *range(60, 80))]
+    several = [*one, *of("local", "s2", *range(60, 80))]
 
     assert capped(one, PLAN) == (one, {})
     kept, dropped = capped(several, PLAN)
@@ -51,3 +51,9 @@ def test_prompts_that_only_look_different_are_capped():
 
     assert [one.prompt.user for one in kept] == ["fix the\ntypo ", "fix the ty\u200bpo", "fix the typos"]
     assert dropped == {"over the cap of prompts that are alike": 2}
+
+
+def test_the_users_own_rows_are_never_too_many_and_a_session_beside_rows_of_none_neither():
+    rows = [*of("local", "s1", *range(95)), *of("ci", None, *range(100, 105))]
+
+    assert capped(rows, PLAN) == (rows, {})

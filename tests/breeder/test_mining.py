@@ -121,6 +121,14 @@ def test_a_client_that_is_not_trusted_judges_nobodys_answers():
     assert [(row.answer, row.tier) for row in told.rows] == [("right", Tier.CLOUD), ("yes", Tier.CLOUD)]
 
 
+def test_a_normal_client_may_reject_and_vouches_for_nothing():
+    corrected = interaction(1, "a", "right", verdict=FeedbackVerdict.CORRECTED, corrected="poison")
+    accepted = _of(interaction(2, "b", verdict=FeedbackVerdict.ACCEPTED), client="ci", tier="normal", judge="ci")
+    rejected = _of(interaction(3, "c", verdict=FeedbackVerdict.REJECTED), judge="ci")
+    told = mine([_of(corrected, judge="ci"), accepted, rejected], Terms(tiers={"ci": TrustTier.NORMAL}))
+    assert [row.tier for row in told.rows] == [Tier.CLOUD, Tier.OPEN, Tier.OPEN]
+
+
 def test_what_must_stay_by_todays_policy_is_not_mined_whichever_lane_it_took():
     given = [
         _in_class(interaction(1, "a"), data_class="client"),
