@@ -195,6 +195,8 @@ class Intent:
     surface: str = "openai.chat"
     parent_id: str | None = None
     redactions: Mapping[str, int] = field(default_factory=dict)
+    request_raw: Json = field(default=None, repr=False)
+    """The request unmasked, where the user keeps it; written, and read by `Ledger.raw_request` alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from sqlalchemy.exc import IntegrityError
 from registry.chain import GENESIS, content_digest, event_hash
 from registry.columns import Scalar
 from registry.database import Database
-from registry.entities import Durability, Event, Intent, Interaction, Lane, Outcome, Purpose, Status
+from registry.entities import Durability, Event, Intent, Interaction, Json, Lane, Outcome, Purpose, Status
 from registry.erasing import erase
 from registry.errors import ConflictError, LedgerError
 from registry.ids import NewId
 from registry.ledger_check import ChainReport, check_chain
-from registry.ledger_reading import Filter, count, read_one, read_pages, unfinished, unknown
+from registry.ledger_reading import Filter, count, read_one, read_pages, read_raw, unfinished, unknown
 from registry.ledger_rows import EventKind, EventRow, encode
 from registry.prepared import Prepared
 from registry.processes import ProcessMark, this_process
@@ -122,6 +122,10 @@ class Ledger:
     def interaction(self, interaction_id: str) -> Interaction:
         """Return one interaction; NotFoundError where the ledger has none of this id."""
         return read_one(self._database, interaction_id)
+
+    def raw_request(self, interaction_id: str) -> Json:
+        """Return the request unmasked, None where it is not kept; NotFoundError where there is none of this id."""
+        return read_raw(self._database, interaction_id)
 
     def interactions(
         self,

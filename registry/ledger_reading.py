@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, select, tuple_
 
-from registry.columns import utc_text
+from registry.columns import parse_json, utc_text
 from registry.database import Database
-from registry.entities import Interaction, Lane, Purpose
+from registry.entities import Interaction, Json, Lane, Purpose
 from registry.errors import NotFoundError
-from registry.ledger_rows import decode_evidence, decode_feedback, decode_intent, decode_outcome
+from registry.ledger_rows import RAW, decode_evidence, decode_feedback, decode_intent, decode_outcome
 from registry.tables import contents, events, evidence, feedback, intents, outcomes, writers
 
 _PAGE = 200
@@ -64,6 +64,24 @@ def read_one(database: Database, interaction_id: str) -> Interaction:
         if not rows:
             raise unknown(interaction_id)
         return _join(connection, rows)[0]
+
+
+def read_raw(database: Database, interaction_id: str) -> Json:
+    """Return a request as it came, None where that was not kept or is erased; NotFoundError where there is none."""
+    with database.read() as connection:
+        rows = _intents(connection, _with_content(intents).where(intents.c.interaction_id == interaction_id))
+    if not rows:
+        raise unknown(interaction_id)
+    body = rows[0]["body"]
+    return parse_json(body).get(RAW) if body else None
+
+
+def count_raw(database: Database) -> int:
+    """Return how many requests are kept as they came."""
+    mentions = contents.c.body.contains(f'"{RAW}":', autoescape=True)
+    with database.read() as connection:
+        bodies = connection.execute(select(contents.c.body).where(mentions)).scalars()
+        return sum(RAW in parse_json(body) for body in bodies)
 
 
 def read_pages(

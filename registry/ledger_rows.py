@@ -162,8 +162,13 @@ def _intent_facts(intent: Intent) -> dict[str, Scalar]:
     }
 
 
+RAW = "request_raw"
+"""Where the content of an intent has the unmasked request; `decode_intent` leaves it there."""
+
+
 def _intent_content(intent: Intent) -> dict[str, Json]:
     return {
+        **({RAW: intent.request_raw} if intent.request_raw is not None else {}),
         **{name: getattr(intent.envelope, name) for name in _SAID},
         "reason": intent.decision.local_reason,
         "request_received": intent.request_received,

@@ -160,6 +160,9 @@ class LedgerSettings(_Section):
     key_file: Path | None = None
     """With encryption = "file": a file that only you can read, best on another disk than the ledger;
     `modelbreeder ledger encrypt` makes it."""
+    keep_raw: bool = False
+    """Whether an encrypted ledger keeps each request also as it came, unmasked, for `ledger show --raw`. It is never
+    mined, exported or sent; images and files in it are left out."""
     durability: Durability = Durability.FULL
     """What a power cut may take: nothing that anybody was told (full), or at most the outcomes and local requests of
     the last 50 ms (normal, which spares each request a flush of the disk). What leaves for a cloud is always on the
@@ -174,6 +177,8 @@ class LedgerSettings(_Section):
             raise ValueError("ledger.encryption 'file' and ledger.key_file go together; set both, or neither")
         if self.encryption != "none" and "://" in (self.url or "") and not (self.url or "").startswith("sqlite"):
             raise ValueError("ledger.encryption is for SQLite files; let the server of ledger.url encrypt its disk")
+        if self.keep_raw and self.encryption == "none":
+            raise ValueError("ledger.keep_raw is for encrypted ledgers alone; set ledger.encryption, or unset it")
         return self
 
 

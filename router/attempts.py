@@ -29,6 +29,7 @@ from router.chat import JsonObject
 from router.dialects.protocol import AnswerFacts
 from router.exchange import Wire
 from router.naming import Target
+from router.redaction.opaque import set_aside
 from router.routed import Routed
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
@@ -210,8 +211,10 @@ def intent_of(
     purpose: Purpose,
     *,
     parent_id: str | None,
+    keeps_raw: bool = False,
 ) -> Intent:
-    """Return the intent to dispatch a routed request as a decision says."""
+    """Return the intent to dispatch a routed request as a decision says; with the request as it came, if asked."""
+    raw = set_aside(routed.incoming.request.body).body if keeps_raw and routed.inspected else None
     return Intent(
         interaction_id=interaction_id,
         at_utc=at,
@@ -225,6 +228,7 @@ def intent_of(
         trust_tier=routed.incoming.client.trust_tier,
         parent_id=parent_id,
         redactions=dict(routed.redaction.counts),
+        request_raw=cast("Json", raw),
     )
 
 

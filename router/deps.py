@@ -168,6 +168,7 @@ async def open_deps(
             clock=outside.clock,
             new_id=outside.new_id,
             monotonic=outside.monotonic,
+            keeps_raw=settings.ledger.keep_raw,
         )
         verdicts = Verdicts(recorder, lambda: router.rulebook.redactor, memory, outside.clock)
         access = Access(

@@ -70,6 +70,8 @@ class Turns:
     clock: Clock
     new_id: NewId
     monotonic: Callable[[], float]
+    keeps_raw: bool = False
+    """Whether the (encrypted) ledger has each request as it came, too."""
 
     async def respond(self, incoming: Incoming, wire: Wire) -> None:
         """Answer one request through its wire.
@@ -138,7 +140,10 @@ class Turns:
     def _attempt(
         self, routed: Routed, decision: RouteDecision, interaction_id: str, wire: Wire, *, parent_id: str | None = None
     ) -> Attempt:
-        intent = intent_of(routed, decision, interaction_id, self.clock(), self.purpose, parent_id=parent_id)
+        keeps_raw = self.keeps_raw and parent_id is None
+        intent = intent_of(
+            routed, decision, interaction_id, self.clock(), self.purpose, parent_id=parent_id, keeps_raw=keeps_raw
+        )
         self.router.loops.took(routed.loop, decision.lane, began=parent_id is None)
         now_s = self.monotonic()
         attempt = Attempt(routed, intent, (), wire, self.monotonic, self.clock, started_s=now_s, arrived_s=now_s)

@@ -14,7 +14,7 @@ from router.cli.frame import home_of, say, settings_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from registry.database_key import KeyPlace
+    from registry.database_key import DatabaseKey, KeyPlace
     from registry.encryption_change import Changed
 
 
@@ -57,7 +57,9 @@ def decrypt(context: typer.Context) -> None:
 
     with _alone(context, "decrypt") as (place, file):
         if is_plain(file) is False:
-            _tell(f"{file} is plain", change_key(file, find_key(place, file), None, new_id))
+            key = find_key(place, file)
+            _refuse_raw(file, key)
+            _tell(f"{file} is plain", change_key(file, key, None, new_id))
         else:
             say(f"{file} is not encrypted")
             _tell_removed(remove_leftovers(file))
@@ -103,6 +105,20 @@ def _alone(context: typer.Context, command: str) -> Iterator[tuple[KeyPlace, Pat
         )
     with held(home, f"`modelbreeder ledger {command}`"):
         yield place, file
+
+
+def _refuse_raw(file: Path, key: DatabaseKey) -> None:
+    """Raise RefusedError where unmasked requests would stand in a plain file."""
+    from registry.database import open_database
+    from registry.ledger_reading import count_raw
+
+    database = open_database(file, key=key)
+    try:
+        kept = count_raw(database)
+    finally:
+        database.close()
+    if kept:
+        raise RefusedError(f"{file} keeps {kept} requests unmasked; `modelbreeder ledger forget` those first")
 
 
 def _tell(what: str, changed: Changed) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry.entities import Interaction, Lane
-from registry.errors import ConfigError, LedgerError
+from registry.errors import ConfigError, LedgerError, NotFoundError
 from registry.home import Home
 from router.cli import encrypting
 from router.cli.frame import JsonOption, home_of, say, say_json, say_table, settings_of, short
@@ -50,6 +50,9 @@ def show(
     context: typer.Context,
     interaction: Annotated[str, typer.Argument(metavar="ID", help="The interaction's id, or how it begins.")],
     as_json: JsonOption = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Only the request as it came, where ledger.keep_raw is set.")
+    ] = False,
 ) -> None:
     """Show one interaction whole, masked as it is kept."""
     import json
@@ -57,7 +60,10 @@ def show(
     from router.explaining import plain
 
     with _database(home_of(context)) as database:
-        record = plain(_ledger(database).interaction(whole_id(database, interaction)))
+        ledger, found = _ledger(database), whole_id(database, interaction)
+        record = ledger.raw_request(found) if raw else plain(ledger.interaction(found))
+    if raw and record is None:
+        raise NotFoundError(f"{interaction} is not kept as it came; ledger.keep_raw of an encrypted ledger keeps it")
     if as_json:
         say_json(record)
     else:
