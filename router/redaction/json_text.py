@@ -28,6 +28,7 @@ _FIELDS: Final = frozenset(
 # Pairs, as of environment variables and headers: the name says what the value is.
 _NAMES: Final = ("name", "Name", "key", "Key", "header")
 _VALUES: Final = frozenset({"value", "Value"})
+_LONG_NUMBER: Final = 1_000_000
 _COLON: Final = re.compile(r"\s*:")
 _OPTION: Final = "--"
 _UNIT: Final = re.compile(
@@ -49,12 +50,15 @@ Editor = Callable[[str, str], Iterable[Edit]]
 
 
 def edit_value(value: object, editor: Editor, key: str = "") -> object:
-    """Return a JSON value with every string in it edited, keys included.
+    """Return a JSON value with every string in it edited, keys included; a long number that must go becomes a string.
 
     Raise RedactionError for what JSON cannot hold, such as bytes.
     """
     if isinstance(value, str):
         return edit_leaf(value, editor, key)
+    if is_long_number(value):
+        edits = list(editor(str(value), key))
+        return apply(str(value), edits) if edits else value
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
@@ -64,6 +68,11 @@ def edit_value(value: object, editor: Editor, key: str = "") -> object:
     if isinstance(value, list | tuple):
         return [edit_value(item, editor, name) for name, item in named_items(value, key)]
     raise _not_json(value)
+
+
+def is_long_number(value: object) -> bool:
+    """Tell whether a JSON value is a whole number that may be somebody's: a token's number in a prompt is shorter."""
+    return isinstance(value, int) and value >= _LONG_NUMBER
 
 
 def named_by(pairs: Mapping[str, object], key: str) -> str:

@@ -88,7 +88,7 @@ class Masker:
         """Return a JSON value with every string masked: keys, values, and JSON inside strings, which stays JSON.
 
         `restore_json` is the inverse, but for a finding in a bare number of such inner JSON: it becomes a string.
-        Numbers of `value` itself are left. Raise RedactionError for what is not JSON.
+        So do long whole numbers of `value` itself. Raise RedactionError for what is not JSON.
         """
         return edit_value(value, self._masking)
 

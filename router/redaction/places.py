@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from router.redaction.json_text import Edit, Editor, apply, key_edits, leaf_edits, named_by, named_items
+from router.redaction.json_text import Edit, Editor, apply, is_long_number, key_edits, leaf_edits, named_by, named_items
 from router.redaction.opaque import put_back
 from router.redaction.placeholders import Vocabulary
 
@@ -60,6 +60,8 @@ def places_in(value: object, editor: Editor, vocabulary: Vocabulary, payloads: S
 def _leaves(value: object, editor: Editor, key: str, path: str) -> Iterator[_Leaf]:
     if isinstance(value, str):
         yield _Leaf(path, value, list(leaf_edits(value, editor, key)))
+    elif is_long_number(value):
+        yield _Leaf(path, str(value), list(editor(str(value), key)))
     elif isinstance(value, Mapping):
         for name, item in value.items():
             edits = list(key_edits(name, editor))

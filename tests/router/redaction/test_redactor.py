@@ -222,3 +222,29 @@ def test_a_type_that_was_found_inside_of_another_still_tells() -> None:
 def test_what_is_not_joined_is_found_as_it_is_counted() -> None:
     redaction = default_redactor().redact({"prompt": "customer_12 and customer_13"})
     assert redaction.found == redaction.counts == {"CUSTOMER": 2}
+
+
+def test_numbers_that_are_somebodys_go_and_those_of_requests_stay() -> None:
+    card = 4_111_111_111_111_111
+    body = {
+        "messages": [
+            {"role": "assistant", "content": [{"type": "tool_use", "input": {"card": card, "ssn": 536904399}}]}
+        ],
+        "max_tokens": 100_000,
+        "seed": 1_763_800_000,
+        "created": 1_763_800_000_123,
+        "temperature": 0.25,
+        "stream": True,
+    }
+    redaction = default_redactor().redact(body)
+
+    assert redaction.body["messages"] == [
+        {"role": "assistant", "content": [{"type": "tool_use", "input": {"card": "PIICARD1", "ssn": "PIISSN1"}}]}
+    ]
+    assert {key: redaction.body[key] for key in body if key != "messages"} == {
+        key: value for key, value in body.items() if key != "messages"
+    }
+    assert [place.path for place in redaction.masker.places(body)] == [
+        "messages[0].content[0].input.card",
+        "messages[0].content[0].input.ssn",
+    ]
