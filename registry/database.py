@@ -117,14 +117,6 @@ class Database:
                     connection.close()
         return int(row[0]) if row else 0
 
-    def scrub(self) -> None:
-        """Fold SQLite's write-ahead log into the file and empty it, so that no erased text stays behind.
-
-        A reader at work elsewhere may hold this up; the next checkpoint then does it.
-        """
-        if self.file:
-            self.set_pragma("wal_checkpoint(TRUNCATE)")
-
     def set_pragma(self, pragma: str) -> None:
         """Run a SQLite pragma that no transaction may surround."""
         with self._errors("write"), self.engine.connect() as connection:

@@ -29,7 +29,7 @@ def erase(database: Database, interaction_ids: Sequence[str]) -> int:
     """Erase interactions, a few in a transaction, and return how many of their events held any content.
 
     Those that are erased already, or that the ledger does not know, are passed over. Fold the log back afterwards
-    (`Database.scrub`), or the text stays in it.
+    (`scrub`), or the text stays in it.
     """
     erased = 0
     for first in range(0, len(interaction_ids), _AT_ONCE):

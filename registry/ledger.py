@@ -17,7 +17,6 @@ from registry.chain import GENESIS, content_digest, event_hash
 from registry.columns import Scalar
 from registry.database import Database
 from registry.entities import Durability, Event, Intent, Interaction, Json, Lane, Outcome, Purpose, Status
-from registry.erasing import erase
 from registry.errors import ConflictError, LedgerError
 from registry.ids import NewId
 from registry.ledger_check import ChainReport, check_chain
@@ -196,18 +195,6 @@ class Ledger:
     def verify(self) -> ChainReport:
         """Recompute every digest and hash of every writer and report what does not hold."""
         return check_chain(self._database)
-
-    def erase(self, interaction_id: str) -> int:
-        """Remove the contents of an interaction's events for good; return how many held any.
-
-        What was copied from the ledger, and copies made before a migration, are not reached (`breeder.forgetting`).
-        """
-        with self._database.read() as connection:
-            if not connection.execute(select(events).where(events.c.interaction_id == interaction_id)).first():
-                raise unknown(interaction_id)
-        erased = erase(self._database, [interaction_id])
-        self._database.scrub()
-        return erased
 
     def _interrupt(self, interaction_id: str, runtime: str, model: str, at: datetime) -> int:
         try:

@@ -23,7 +23,7 @@ def sweep(database: Database, retention: RetentionSettings, now: datetime) -> It
     """Erase the interactions that are too old, oldest first, and yield the ids of each batch once it is erased.
 
     An interaction is as old as its request; what was said of it later goes with it. Fold the log back when it is done
-    (`Database.scrub`).
+    (`erasing.scrub`).
     """
     for batch in expired(database, retention, now):
         erase(database, batch)

@@ -23,6 +23,7 @@ from breeder.forgetting import Plan, chosen, finish_pending, forget, plan_forget
 from breeder.run_folder import exclusive
 from breeder.tracking import MlflowTracker
 from registry.entities import PromotionAction, Purpose, Specialist, SpecialistKind
+from registry.erasing import erase
 from registry.errors import ArtifactError, ConflictError, RefusedError
 from registry.quotation import quoting
 from registry.retention import sweep
@@ -235,7 +236,7 @@ def test_a_value_is_found_and_gone_everywhere_also_where_only_copies_quote_it(
     few = few_shot(deps, bred, bred.forgotten_id)
     other = replace(few, version=9, dataset_digest="", trim=replace(few.trim, prefix=f"For {SECRET}: "))
     deps.catalog.add_specialist(other)
-    deps.ledger.erase(bred.forgotten_id)
+    erase(deps.database, [bred.forgotten_id])
     wanted = Selection(quoting=quoting([how]))
     plan = planned(deps, wanted, Descent(quoting=wanted.quoting))
     assert plan.interactions == (bred.forgotten_id,)

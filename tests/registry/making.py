@@ -27,6 +27,7 @@ from registry.entities import (
     Verdict,
     Workflow,
 )
+from registry.erasing import scrub
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -141,7 +142,7 @@ def _template() -> Path:
     atexit.register(shutil.rmtree, folder)
     file = Path(folder) / "ledger.db"
     database = open_database(file)
-    database.scrub()
+    scrub(database)
     database.close()
     return file
 

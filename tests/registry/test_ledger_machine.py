@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from registry.database import open_database
 from registry.entities import EvidenceNote, EvidenceType, Feedback, FeedbackVerdict, Interaction
+from registry.erasing import erase, scrub
 from registry.ids import new_id
 from registry.ledger import Ledger
 from tests.registry.making import at, fresh_database, intent, outcome
@@ -81,7 +82,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(name=begun | unended)
     def erase(self, name):
-        assert self.ledgers[0].erase(name) == self.contents[name]
+        assert erase(self.database, [name]) == self.contents[name]
         self.erased += self.contents[name]
         self.contents[name] = 0
         self.mirror[name] = without_contents(self.mirror[name])
@@ -90,7 +91,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def tamper(self, data):
         with tempfile.TemporaryDirectory(prefix="modelbreeder-tests-") as folder:
-            self.database.scrub()
+            scrub(self.database)
             copy = Path(shutil.copyfile(self.database.file, Path(folder) / "ledger.db"))
             changed = _change(copy, data)
             if changed is None:

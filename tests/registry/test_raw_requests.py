@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from registry.columns import canonical_json
 from registry.database import Database, open_database
 from registry.entities import Intent
+from registry.erasing import erase
 from registry.ids import new_id
 from registry.ledger import Ledger
 from registry.ledger_reading import count_raw
@@ -47,7 +48,7 @@ def test_it_is_read_by_itself_and_is_no_part_of_the_interaction(database: Databa
 def test_it_is_erased_with_its_interaction(database: Database) -> None:
     ledger = Ledger(database, "w", new_id)
     ledger.append(kept())
-    ledger.erase("i1")
+    erase(database, ["i1"])
 
     assert (ledger.raw_request("i1"), count_raw(database), ledger.verify().problems) == (None, 0, ())
     database.close()
