@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from registry.errors import ConfigError
-from registry.private_files import close_to_others, make_private_folder
+from registry.private_files import close_to_others, is_open_to_others, make_private_folder
 
 CONFIG_NAME = "modelbreeder.toml"
 _SHIPPED = ("samples", "seedling")
@@ -66,8 +66,10 @@ class Home:
         try:
             for folder in (self.data, self.artifacts, self.datasets, self.runs):
                 make_private_folder(folder)
-            mine = (path for path in self.data.iterdir() if path.name not in _SHIPPED)
-            closed = close_to_others(self.data, self.config_file, self.mlruns, below=(*mine, self.mlruns))
+            # A folder that is closed hides all below it, so it comes last, and is walked once only.
+            wide = [folder for folder in (self.data.resolve(), self.mlruns) if is_open_to_others(folder)]
+            below = [path for folder in wide for path in folder.iterdir() if path.name not in _SHIPPED]
+            closed = close_to_others(*below) + close_to_others(self.config_file, *wide, deep=False)
         except OSError as error:
             raise ConfigError(
                 f"the home {self.data.parent} cannot be used: {error.strerror} ({error.filename}); "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,12 +18,17 @@ def make_private_folder(folder: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
-def close_to_others(*paths: Path, below: Iterable[Path] = ()) -> int:
-    """Take from group and others what they may do with some paths and with all that is below others.
+def is_open_to_others(path: Path) -> bool:
+    """Say whether group or others may do anything with what is at a path; a link is not followed."""
+    return path.exists() and not path.is_symlink() and bool(path.stat().st_mode & _OTHERS)
+
+
+def close_to_others(*paths: Path, deep: bool = True) -> int:
+    """Take from group and others what they may do with some paths, and with all that is below them unless not `deep`.
 
     Returns how many could be reached. Links are not followed, and what goes away meanwhile is no error.
     """
-    return sum(map(_close, [*paths, *(path for top in below for path in _tree(top))]))
+    return sum(_close(path) for top in paths for path in (_tree(top) if deep else (top,)))
 
 
 def _tree(path: Path) -> Iterator[Path]:

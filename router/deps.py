@@ -128,9 +128,8 @@ async def open_deps(
         registry = Registry(Catalog(database), outside.monotonic)
         writer = stack.enter_context(LedgerWriter(ledger, settings.ledger.durability))
         recorder = Recorder(writer, outside.clock)
-        budgets, loops = Budgets(Spending(database)), Loops(outside.monotonic)
+        budgets = Budgets(Spending(database))
         recorder.watch(budgets.observe)
-        asked = AskedAgain(outside.monotonic, secrets.token_bytes(32))
         router = Router(
             rulebook,
             registry,
@@ -138,17 +137,10 @@ async def open_deps(
             recorder.latencies,
             outside.engine_missing,
             budgets=budgets,
-            loops=loops,
-            asked=asked,
+            loops=Loops(outside.monotonic),
+            asked=AskedAgain(outside.monotonic, secrets.token_bytes(32)),
         )
-        clouds = {name: outside.make_cloud(name, upstream) for name, upstream in settings.upstreams.items()}
-        egress = Egress(
-            recorder,
-            clouds,
-            settings.upstreams,
-            monotonic=outside.monotonic,
-            offline=lambda: router.rulebook.policy.offline,
-        )
+        egress = _egress(settings, outside, recorder, lambda: router.rulebook.policy.offline)
         stack.push_async_callback(egress.aclose)
         files = ArtifactStore(home.artifacts)
         engines = EnginePool(files, outside.make_engine)
@@ -178,3 +170,8 @@ async def open_deps(
             always=is_reachable(settings.daemon),
         )
         yield Deps(settings, outside, database, ledger, writer, registry, router, turns, verdicts, budgets, access)
+
+
+def _egress(settings: Settings, outside: Outside, recorder: Recorder, offline: Callable[[], bool]) -> Egress:
+    clouds = {name: outside.make_cloud(name, upstream) for name, upstream in settings.upstreams.items()}
+    return Egress(recorder, clouds, settings.upstreams, monotonic=outside.monotonic, offline=offline)

@@ -63,7 +63,7 @@ def text_request(text: str, workflow: str | None, model: str = "auto") -> Reques
 
 
 def explain(router: Router, incoming: Incoming, interaction_id: str, now: datetime) -> JsonObject:
-    """Return where a request would go and why, also where it cannot be inspected and so goes nowhere.
+    """Return where a request would go and why, also where it cannot be inspected and so reaches no cloud.
 
     Raises:
         InvalidRequestError: its hints contradict the place that its model name asks for, or name no data class.

@@ -50,7 +50,9 @@ class Inspectors:
         if not outside and _size(incoming) <= AT_ONCE_BYTES:
             return _redact(redactor, incoming)
         if self._stuck >= self._threads:
-            raise RedactionError("inspecting earlier requests has not ended yet, so this one goes nowhere; try later")
+            raise RedactionError(
+                "inspecting earlier requests has not ended yet, so this one reaches no cloud; try later"
+            )
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "inspector")
         context = contextvars.copy_context()
@@ -67,7 +69,7 @@ class Inspectors:
             self._stuck += 1
             loop = asyncio.get_running_loop()
             work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free))
-        raise RedactionError(f"inspecting the request took {self._limit_s:g} s, so it goes nowhere; send less")
+        raise RedactionError(f"inspecting the request took {self._limit_s:g} s, so it reaches no cloud; send less")
 
     def _free(self) -> None:
         self._stuck -= 1
@@ -89,7 +91,7 @@ async def inspected(
     """Decide on one request.
 
     Raises:
-        RedactionError: it cannot be inspected, or not in time, so it may go nowhere.
+        RedactionError: it cannot be inspected, or not in time, so it may reach no cloud.
         ModelBreederError: it cannot be understood.
 
     """
@@ -103,11 +105,11 @@ async def inspected(
         raise
     except Exception as bug:  # the request boundary: it counts as a bug of the redactor, which fails closed
         _log.error("a request could not be routed", exc_info=bug)
-        said = f"a bug of the router: {type(bug).__name__}; the request goes nowhere, see its log"
+        said = f"a bug of the router: {type(bug).__name__}; the request reaches no cloud; see its log"
         raise RedactionError(said) from bug
     took_s = monotonic() - began_s
     if took_s >= INSPECTION_S:
-        raise RedactionError(f"inspecting the request took {took_s:.0f} s, so it goes nowhere; send less")
+        raise RedactionError(f"inspecting the request took {took_s:.0f} s, so it reaches no cloud; send less")
     return routed
 
 

@@ -95,7 +95,7 @@ class Router:
         """Decide on one request, which is masked first unless that was done by the same rulebook.
 
         Raises:
-            RedactionError: something in it could not be inspected, so it may go nowhere.
+            RedactionError: something in it could not be inspected, so it may reach no cloud.
             InvalidRequestError: its hints contradict the place that its model name asks for, or name no data class.
 
         """

@@ -13,21 +13,20 @@ from typing import cast
 
 from typing_extensions import override
 
-from registry.entities import Lane, RouteDecision
+from registry.entities import Lane
 from registry.errors import RedactionError
 from router.chat import JsonObject
 from router.envelope import Match, envelope_of, requested_lane
 from router.exchange import Incoming
 from router.given_names import with_kept_names
 from router.naming import Place
-from router.offers import BaseOffer
-from router.policy import HUMAN_REVIEW, Route
+from router.policy import Route
 from router.redaction.json_text import Edit
 from router.redaction.masking import Masker
 from router.redaction.redactor import Redaction
 from router.routed import Routed
 from router.routing import Router
-from router.unreadable import RULE
+from router.unreadable import unseen_decision
 
 
 def kept_home(
@@ -63,6 +62,8 @@ def kept_home(
     base = router.base_for(chat, envelope, place, now)
     if base is None or base.unfit or not _may_stay(incoming, place):
         return None
+    target = base.target
+    decision = unseen_decision(failed, now, router.policy_digest, Lane.LOCAL_PRIVATE, target.upstream, target.name)
     return Routed(
         replace(incoming, hints=kept.hints),
         interaction_id,
@@ -74,7 +75,7 @@ def kept_home(
         replace(envelope, summary="", requested_model=kept.request.model),
         None,
         None,
-        Route(_decision(base, failed, router.policy_digest, now)),
+        Route(decision),
         router.rulebook,
         base,
         inspected=False,
@@ -105,19 +106,3 @@ def _empty(incoming: Incoming) -> JsonObject:
     if incoming.dialect.surface == "openai.completions":
         return {"model": model, "prompt": ""}
     return incoming.dialect.from_chat({"model": model, "messages": [{"role": "user", "content": ""}]})
-
-
-def _decision(base: BaseOffer, failed: RedactionError, policy_digest: str, now: datetime) -> RouteDecision:
-    return RouteDecision(
-        lane=Lane.LOCAL_PRIVATE,
-        selected_runtime=base.target.upstream,
-        selected_model_or_stack=base.target.name,
-        local_reason=str(failed),
-        rule=RULE,
-        redaction_required=True,
-        evidence_required=False,
-        fallback_target=HUMAN_REVIEW,
-        candidates=(),
-        policy_digest=policy_digest,
-        route_created_at_utc=now,
-    )

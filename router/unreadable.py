@@ -1,4 +1,4 @@
-"""What the ledger keeps of a request that could not be inspected: that it came, and why it went nowhere; no content."""
+"""What the ledger keeps of a request that nobody could look into: that it came, and why it was refused; no content."""
 
 from __future__ import annotations
 
@@ -10,6 +10,30 @@ from router.exchange import Incoming
 from router.policy import HUMAN_REVIEW, NOBODY
 
 RULE = "redaction-failed"
+
+
+def unseen_decision(
+    failed: RedactionError,
+    now: datetime,
+    policy_digest: str,
+    lane: Lane = Lane.NO_OP,
+    runtime: str = NOBODY,
+    model: str = NOBODY,
+) -> RouteDecision:
+    """Return the decision on a request that nobody could look into: refused, where no other lane is given."""
+    return RouteDecision(
+        lane=lane,
+        selected_runtime=runtime,
+        selected_model_or_stack=model,
+        local_reason=str(failed),
+        rule=RULE,
+        redaction_required=True,
+        evidence_required=False,
+        fallback_target=HUMAN_REVIEW,
+        candidates=(),
+        policy_digest=policy_digest,
+        route_created_at_utc=now,
+    )
 
 
 def unreadable(
@@ -30,25 +54,12 @@ def unreadable(
         requested_model=incoming.request.model,
         session=incoming.hints.session,
     )
-    decision = RouteDecision(
-        lane=Lane.NO_OP,
-        selected_runtime=NOBODY,
-        selected_model_or_stack=NOBODY,
-        local_reason=str(error),
-        rule=RULE,
-        redaction_required=True,
-        evidence_required=False,
-        fallback_target=HUMAN_REVIEW,
-        candidates=(),
-        policy_digest=policy_digest,
-        route_created_at_utc=now,
-    )
     intent = Intent(
         interaction_id,
         now,
         purpose,
         envelope,
-        decision,
+        unseen_decision(error, now, policy_digest),
         request_received=None,
         request_sent=None,
         client=incoming.client.name,

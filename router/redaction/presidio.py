@@ -3,7 +3,7 @@
 Its other recognizers are left out: on the corpora they found two telephone numbers that ours had missed, and took file
 names, versions, street numbers and the credentials of URLs for findings; a date or a UUID names nobody. Among them is
 the one that would fetch a list of domains: nothing is fetched. Presidio's own loop skips a pattern that takes too long;
-the one here fails, so that the request goes nowhere.
+the one here fails, so that the request reaches no cloud.
 """
 
 from __future__ import annotations

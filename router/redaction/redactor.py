@@ -117,4 +117,4 @@ def spans_of(text: str, detectors: Sequence[Detector]) -> list[tuple[int, int, s
 
 
 def _opaque(what: str) -> RedactionError:
-    return RedactionError(f"{what} cannot be inspected for secrets, so it goes nowhere; send what it says as text")
+    return RedactionError(f"{what} cannot be inspected for secrets, so it reaches no cloud; send what it says as text")

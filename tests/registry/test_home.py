@@ -69,6 +69,29 @@ def test_what_a_checkout_ships_and_what_links_lead_to_stays_as_it_is(tmp_path: P
     assert stat.S_IMODE((tmp_path / "outside").stat().st_mode) == 0o666
 
 
+@pytest.mark.usefixtures("no_umask")
+def test_what_is_below_a_closed_folder_is_hidden_by_it_and_not_looked_at_again(tmp_path: Path):
+    home = Home.at(tmp_path)
+    home.prepare()
+    (home.runs / "later.json").write_text("x")
+    home.prepare()
+    assert (home.runs / "later.json").stat().st_mode & 0o077
+    home.data.chmod(0o750)
+    home.prepare()
+    assert wide(home.data) == []
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_a_folder_elsewhere_that_mlruns_links_to_stays_as_it_is(tmp_path: Path):
+    home, elsewhere = Home.at(tmp_path / "home"), tmp_path / "shared"
+    elsewhere.mkdir()
+    (elsewhere / "meta").write_text("x")
+    home.data.mkdir(parents=True)
+    home.mlruns.symlink_to(elsewhere)
+    home.prepare()
+    assert wide(elsewhere) == [str(elsewhere), str(elsewhere / "meta")]
+
+
 def test_where_systemd_puts_credentials_is_known_to_every_home(tmp_path: Path):
     environ = {"CREDENTIALS_DIRECTORY": "/run/credentials/x"}
     assert find_home(tmp_path, environ).credentials == Path("/run/credentials/x")

@@ -96,7 +96,7 @@ def test_a_users_rule_is_applied() -> None:
 )
 def test_a_part_that_cannot_be_read_is_refused_or_named_to_whoever_decides_on_it(part: dict[str, object]) -> None:
     body = {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "customer_1"}]}]}
-    with pytest.raises(RedactionError, match=r"cannot be inspected for secrets, so it goes nowhere"):
+    with pytest.raises(RedactionError, match=r"cannot be inspected for secrets, so it reaches no cloud"):
         default_redactor().redact(body)
     named = default_redactor().redact(body, sets_aside=True)
     masked = {"messages": [{"role": "user", "content": [part, {"type": "text", "text": "CUSTOMER1"}]}]}
