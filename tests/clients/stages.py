@@ -72,14 +72,15 @@ class Stage:
         assert {row["status"] for row in rows} <= {"ok"}
         sent = [one for one in self.upstream.asked if one.path in _GENERATING]
         assert len(rows) == len({row["interaction"] for row in rows}) == len(sent)
-        assert [line for line in self.daemon.lines if re.search(r"\b(warning|error|critical)\b|Traceback", line)] == []
+        wrong = [line for line in self.daemon.lines if re.search(r"\b(warning|error|critical)\b|Traceback", line)]
+        assert wrong == []
 
 
 @contextmanager
 def stage(root: Path, kind: str) -> Iterator[Stage]:
     """Give a daemon in front of an upstream of one of KINDS."""
     home = root / "home"
-    home.mkdir()
+    home.mkdir(mode=0o700)
     is_local = kind == LOCAL
     with scripted_upstream() as upstream:
         config = _CONFIG.format(
@@ -89,6 +90,8 @@ def stage(root: Path, kind: str) -> Iterator[Stage]:
             model=MODEL,
             local=f'[local]\nruntime = "vendor"\nbase = "{MODEL}"' if is_local else "",
         )
-        (home / "modelbreeder.toml").write_text(config, encoding="utf-8")
+        file = home / "modelbreeder.toml"
+        file.write_text(config, encoding="utf-8")
+        file.chmod(0o600)
         with daemon(home, TEST_VENDOR_KEY=KEY) as running:
             yield Stage(upstream, running, home)
