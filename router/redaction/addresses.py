@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from router.redaction.assignments import looks_random
+from router.redaction.passwords import looks_random
 from router.redaction.randomness import is_filler, surprise
 from router.redaction.scanning import Scan, searchable
 from router.redaction.spans import Span, merge

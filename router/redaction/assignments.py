@@ -7,24 +7,39 @@ Tuned for recall: masking is undone in the answer, so a false finding costs litt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from router.redaction.randomness import is_filler, surprise
-from router.redaction.scanning import Scan, searchable
-from router.redaction.spans import Span, ascii_lower, merge
+from router.redaction.passwords import (
+    closing_size,
+    is_drawn,
+    is_strong,
+    is_template,
+    is_term,
+    looks_like_password,
+    looks_random,
+)
+from router.redaction.randomness import is_filler
+from router.redaction.spans import Span, ascii_lower
 
-_LITERALS: Final = (
-    "pass", "pwd", "kennwort", "contrase", "senha", "wachtwoord", "secret", "token", "credential", "creds", "key",
-    "webhook", "salt",
-)  # fmt: skip
+NAMES: Final = (
+    r"pass|pwd|kennwort|contrase|senha|wachtwoord|secret|token|credential|creds|key|webhook|salt|auth[^o]|pin\b"
+    r"|door ?code|pw\b|[?&][A-Za-z-]*sig(?:nature)?="
+)
+"""How the names begin, in any case, for `Scan`."""
 _PASSWORDS: Final = ("pass", "pw", "kenn", "contra", "senha", "wacht")
 _ASKED_APART: Final = frozenset({"pas", "pwd", "ken", "con", "sen", "wac"})
 _PROMISES: Final = (
     "pass", "pwd", "kennwort", "contrase", "senha", "wachtwoord", "secret", "token", "credential", "key",
     "authorization",
 )  # fmt: skip
+_PW: Final = re.compile(r"(?:^|[_.-])pw\Z")
+_PARENT: Final = re.compile(
+    r"pass(?!age|ive|port|enger)|pwd|kennwort|secret|credential|creds|(?:^|[_.-])pw\Z", re.IGNORECASE
+)
+_NESTING: Final = frozenset({"password", "passwort", "passwd", "passphrase", "pwd", "kennwort", "credential", "creds"})
+_ENDING: Final = "0123456789_"
+_NO_NAME: Final = re.compile(r"[^\w-]")
 _HEAD_SIZE: Final = 24
 _SHORTEST_VALUE: Final = 4
 _LONG: Final = 16
@@ -83,81 +98,64 @@ _HARMLESS_TAIL: Final = re.compile(
     r"|usage|user|var|version)s?\Z",
     _FLAGS,
 )
-_HARMLESS_VALUE: Final = re.compile(
-    r"[$<{]|%[({]|\[?redacted|x{4,}|\*{3,}|\.{3}"
-    r"|(?:change|dummy|enter|example|insert|my|put|replace|some|the|todo|your)[-_ ]"
-    r"|(?:md|sha)[0-9]+[-:=]"  # a checksum
-    r"|[a-z_][\w.]*[(\[]"  # a call or an item
-    r"|(?:changeme|false|none|null|optional|passwd|password|required|secret|string|text|token|true|undefined)\Z",
-    _FLAGS,
-)
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(?:(?:\??\.|::|->)[A-Za-z_]\w*)+", re.ASCII)
+_FOLDER: Final = re.compile(r"(?:/[\w.@-]+)+", re.ASCII)
+_DIGIT: Final = re.compile(r"[0-9]")
 _NO_WORD: Final = re.compile(r"[0-9!@#$%^&*?]")
-_PIECE: Final = re.compile(r"[A-Za-z0-9]{6,}")
+_CALL: Final = re.compile(r"\([^()\n]*\)")
 _CUT: Final = re.compile(r"\.{2,}|…|\.\.\[")
 _HASH_OR_ID: Final = re.compile(r"[0-9a-f]{32,128}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]{15,}", _FLAGS)
 
 
-class Assignments:
-    """Finds values assigned to names that promise a secret."""
-
-    def __init__(self) -> None:
-        self.marks = (
-            f"(?i:{'|'.join(_LITERALS)}|auth[^o]|pin\\b|passcode|door ?code|\\bpw\\b|[?&][A-Za-z-]*sig(?:nature)?=)"
-        )
-        self._names = Scan(self.marks)
-
-    def find(self, text: str) -> list[Span]:
-        """Return the values, without quotes, that look like secrets."""
-        return merge(self._values(text))
-
-    def _values(self, text: str) -> Iterator[Span]:
-        end = 0
-        for start, _ in self._names.spans(searchable(text)):
-            if start < end:
-                continue
-            if text[start] in "?&":
-                signed = _SIGNED.match(text, start)
-                if signed and looks_random(signed[1], _LONG):
-                    yield Span(signed.start(1), signed.end(), "SECRET", "signature")
-                continue
-            found = _ASSIGNMENT.match(text, start)
-            if found is None and (text[start : start + 3].lower() in _ASKED_APART or text[start - 1 : start] == "-"):
-                found = _APART.match(text, start)
-            if found and _holds_secret(text, found):
-                group = "quoted" if found["quote"] else "bare"
-                rest = _REST.match(text, found.end(group))
-                end = rest.end() if rest else found.end(group)
-                value = text[found.start(group) : end]
-                if not _CUT.search(value[-16:]):
-                    yield Span(
-                        found.start(group), end - _closing(value), "SECRET", f"{found['word'].lower()}-assignment"
-                    )
-            elif text[start] in "pPdD" and (pin := _PIN.match(text, start)):
-                yield Span(pin.start(1), pin.end(1), "SECRET", "pin")
+def assigned(text: str, starts: Iterable[int]) -> Iterator[Span]:
+    """Yield values assigned to the names that begin at `starts`, without quotes, where they look like secrets."""
+    end = 0
+    for start in starts:
+        if start < end:
+            continue
+        if text[start] in "?&":
+            signed = _SIGNED.match(text, start)
+            if signed and looks_random(signed[1], _LONG):
+                yield Span(signed.start(1), signed.end(), "SECRET", "signature")
+            continue
+        found = _ASSIGNMENT.match(text, start)
+        if found is None and (text[start : start + 3].lower() in _ASKED_APART or text[start - 1 : start] == "-"):
+            found = _APART.match(text, start)
+        if found and _holds_secret(text, found):
+            group = "quoted" if found["quote"] else "bare"
+            rest = _REST.match(text, found.end(group))
+            end = rest.end() if rest else found.end(group)
+            value = text[found.start(group) : end]
+            if not _CUT.search(value[-16:]):
+                yield Span(
+                    found.start(group), end - closing_size(value), "SECRET", f"{found['word'].lower()}-assignment"
+                )
+        elif text[start] in "pPdD" and (pin := _PIN.match(text, start)):
+            yield Span(pin.start(1), pin.end(1), "SECRET", "pin")
 
 
 def promises_secret(name: str) -> bool:
     """Tell whether a name, such as the key of a JSON object, may have a secret as its value."""
     lower = ascii_lower(name)
-    return any(literal in lower for literal in _PROMISES)
+    return any(literal in lower for literal in _PROMISES) or _PW.search(lower) is not None
 
 
-def looks_random(value: str, length: int, piece_length: int = 6) -> bool:
-    """Tell whether a value of at least `length` characters has a piece that no word or number explains."""
-    pieces = _PIECE.findall(value) if len(value) >= length else ()
-    return any(_is_mixed(piece) for piece in pieces if len(piece) >= piece_length)
+def inherited(name: str, parent: str) -> str:
+    """Return what says what the value of a key is: with it, the key of the object around it where that one promises."""
+    if not _PARENT.search(parent) or (promises_secret(name) and "secret" not in name.lower()):
+        return name
+    return f"{parent.partition('.')[0]}.{_NO_NAME.sub('_', name)[:_HEAD_SIZE]}"
 
 
-def _closing(value: str) -> int:
-    """Return how many characters of punctuation end a bare value that ends a sentence."""
-    return len(value) - len(value.rstrip(".:")) if value[-1:] in ".:" else 0
+def names_no_secret(tail: str) -> bool:
+    """Tell whether the end of a name says that it names something beside the secret: `_hash`, `_policy`, `length`."""
+    return bool(_HARMLESS_TAIL.fullmatch(tail))
 
 
 def _holds_secret(text: str, found: re.Match[str]) -> bool:
     head = text[max(0, found.start() - _HEAD_SIZE) : found.start()]
     value = found["quoted"] or found["bare"].rstrip(".:!?")
-    if len(value) < _SHORTEST_VALUE or _HARMLESS_VALUE.match(value):
+    if len(value) < _SHORTEST_VALUE or is_template(value) or (found["bare"] and _CALL.match(text, found.end())):
         return False
     if (
         _continues(head, found["word"], found["tail"])
@@ -172,17 +170,30 @@ def _fits_name(head: str, found: re.Match[str], value: str) -> bool:
     """Tell whether a value is what the word before it, with `head` in front of it, promises."""
     word = found["word"].lower()
     secret_word = word.startswith(_PASSWORDS)
-    if word == "pw" or (found.re is _APART and not _OPTION.search(head)):
+    if found.re is _APART and not _OPTION.search(head):
         # What only follows a word has to be a password by itself.
-        return secret_word and _is_strong(value)
+        return secret_word and is_drawn(value)
+    if found["quote"] and "." in found["tail"] and word in _NESTING:
+        return looks_like_password(value)
     if secret_word:
-        written = bool(found["quote"]) or found["word"].isupper()
-        return _is_password(value, exact=not found["tail"].strip("0123456789_"), written=written)
+        return _fits_password(head, found, value)
     if word != "key" or _STRONG_KEY.search(head):
-        return looks_random(value, 8, 12 if word == "token" and "_" in value else 6) or bool(
-            _HASH_OR_ID.fullmatch(value)
-        )
+        random = looks_random(value, 8, 12 if word == "token" and "_" in value else 6)
+        strong = word == "secret" and is_strong(value) and not is_term(value)
+        return random or strong or bool(_HASH_OR_ID.fullmatch(value))
     return looks_random(value, _LONG) and not _HASH_OR_ID.fullmatch(value) and not _HARMLESS_KEY.search(head)
+
+
+def _fits_password(head: str, found: re.Match[str], value: str) -> bool:
+    if found["word"].lower() == "pw":
+        return is_drawn(value) or (not head[-1:].isalnum() and looks_like_password(value))
+    if _PATH.fullmatch(value) and not (found["quote"] and _DIGIT.search(value)):
+        return False
+    if found["word"] == "PWD" and _FOLDER.fullmatch(value):
+        return False  # the working directory of a shell
+    written = bool(found["quote"]) or found["word"].isupper()
+    ending = _ENDING + "sS" if found["quote"] else _ENDING
+    return _is_password(value, exact=not found["tail"].strip(ending), written=written)
 
 
 def _continues(head: str, word: str, tail: str) -> bool:
@@ -196,24 +207,6 @@ def _continues(head: str, word: str, tail: str) -> bool:
 
 def _is_password(value: str, *, exact: bool, written: bool) -> bool:
     """Judge a value by how its name ends (`exact`: with the word itself) and whether it is `written` as a literal."""
-    if _PATH.fullmatch(value):
-        return False
     if " " not in value and exact:
         return written or bool(_NO_WORD.search(value))
     return looks_random(value, _SHORTEST_VALUE)
-
-
-def _is_strong(value: str) -> bool:
-    """Tell whether a value has what a form asks of a password, or letters and digits mixed as no word has them."""
-    kinds = (str.islower, str.isupper, str.isdigit, lambda character: not character.isalnum())
-    return len(value) >= 8 and (all(any(map(kind, value)) for kind in kinds) or looks_random(value, 8))
-
-
-def _is_mixed(piece: str) -> bool:
-    """Tell whether letters and digits alternate more often than in `Version12`, or letters follow by chance."""
-    kinds = [character.isdigit() for character in piece]
-    if all(kinds):
-        return False
-    if sum(a != b for a, b in pairwise(kinds)) > 1:
-        return True
-    return len(piece) >= _LONG and surprise(piece) > 0

@@ -11,9 +11,11 @@ import re2  # type: ignore[import-untyped]  # it ships no types
 from registry.errors import ConfigError
 from router.redaction.account_numbers import Ibans, SocialSecurityNumbers
 from router.redaction.addresses import IpAddresses, UrlCredentials, Urls
-from router.redaction.assignments import Assignments
+from router.redaction.command_lines import CommandLines
 from router.redaction.credentials import AuthorizationHeaders, PrivateKeys
+from router.redaction.encoded import EncodedTexts
 from router.redaction.named_entities import ORGANISATION, PLACE
+from router.redaction.named_secrets import NamedSecrets
 from router.redaction.personal import Emails, PaymentCards
 from router.redaction.phones import Phones
 from router.redaction.presidio import PAPERS
@@ -88,14 +90,15 @@ def default_detectors(
 
 def built_in_detectors(without_vendors: Collection[str] = ()) -> tuple[Marked, ...]:
     """Return the built-in detectors, each by itself."""
-    return (
+    plain = (
         PrivateKeys(),
         VendorKeys(without_vendors),
         TelegramTokens(),
         TokenShapes(),
         AuthorizationHeaders(),
         UrlCredentials(),
-        Assignments(),
+        NamedSecrets(),
+        CommandLines(),
         Emails(),
         PaymentCards(),
         Ibans(),
@@ -104,3 +107,5 @@ def built_in_detectors(without_vendors: Collection[str] = ()) -> tuple[Marked, .
         Urls(),
         Phones(),
     )
+    # A token without a name, inside of base64, is most often a piece of something else that is encoded.
+    return (*plain, EncodedTexts(one for one in plain if not isinstance(one, TokenShapes)))

@@ -14,9 +14,10 @@ from typing import Final
 import orjson
 
 from registry.errors import RedactionError
+from router.redaction.assignments import inherited
 
-# Strings, and whole numbers long enough to be an id or a card; not the many short numbers and fractions of data.
-_TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(?<![0-9.eE+-])[0-9]{5,}+(?![.eE])', re.DOTALL)
+# Strings, brackets, and whole numbers long enough to be an id or a card, not the many short ones and fractions of data.
+_TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]|(?<![0-9.eE+-])[0-9]{5,}+(?![.eE])', re.DOTALL)
 # What the dialects call their own fields: nobody's secret, and most of the keys of a request.
 _FIELDS: Final = frozenset(
     {
@@ -63,7 +64,8 @@ def edit_value(value: object, editor: Editor, key: str = "") -> object:
         return value
     if isinstance(value, Mapping):
         return {
-            _edit_key(name, editor): edit_value(item, editor, named_by(value, name)) for name, item in value.items()
+            _edit_key(name, editor): edit_value(item, editor, named_by(value, name, key))
+            for name, item in value.items()
         }
     if isinstance(value, list | tuple):
         return [edit_value(item, editor, name) for name, item in named_items(value, key)]
@@ -75,11 +77,10 @@ def is_long_number(value: object) -> bool:
     return isinstance(value, int) and value >= _LONG_NUMBER
 
 
-def named_by(pairs: Mapping[str, object], key: str) -> str:
-    """Return what says what the value of a key is: the key itself, or the name where the two are a pair."""
-    if key not in _VALUES:
-        return key
-    return next((name for said in _NAMES if isinstance(name := pairs.get(said), str)), key)
+def named_by(pairs: Mapping[str, object], key: str, parent: str) -> str:
+    """Return what says what the value of a key is: the key, or the name where the two are a pair, or the key above."""
+    pair = (name for said in _NAMES if isinstance(name := pairs.get(said), str)) if key in _VALUES else iter(())
+    return inherited(next(pair, key), parent)
 
 
 def named_items(items: Sequence[object], key: str) -> Iterator[tuple[str, object]]:
@@ -128,22 +129,33 @@ def leaf_edits(text: str, editor: Editor, key: str) -> Iterable[Edit]:
 
 def _edits_in_json(text: str, editor: Editor) -> list[Edit]:
     edits: list[Edit] = []
+    above: list[tuple[str, str]] = []  # the open objects and lists, and what they are the values of
     key = name = ""
     for token in _TOKEN.finditer(text):
         start, raw = token.start(), token[0]
-        if raw[0] != '"':
+        if raw in "{[":
+            above.append((raw, key))
+        elif raw in "]}":
+            above.pop()
+            key, name = _of_items(above), ""
+        elif raw[0] != '"':
             # A number that must go becomes a string: a bare placeholder would not be JSON.
             edits += [Edit(start, token.end(), f'"{apply(raw, found)}"') for found in [list(editor(raw, key))] if found]
         elif _COLON.match(text, token.end()):
-            key = orjson.loads(raw)
-            edits += _in_string(raw, start, editor(key, ""))
-            key = name if name and key in _VALUES else key
+            said = orjson.loads(raw)
+            edits += _in_string(raw, start, editor(said, ""))
+            key = inherited(name if name and said in _VALUES else said, above[-1][1])
         else:
             value = orjson.loads(raw)
             edits += _in_string(raw, start, leaf_edits(value, editor, key))
             name = value if key in _NAMES else name
-            key = value if value.startswith(_OPTION) else ""
+            key = value if value.startswith(_OPTION) else _of_items(above)
     return edits
+
+
+def _of_items(above: Sequence[tuple[str, str]]) -> str:
+    """Return what the next item of the innermost list is the value of; the next of an object has a key."""
+    return above[-1][1] if above and above[-1][0] == "[" else ""
 
 
 def _in_string(raw: str, start: int, edits: Iterable[Edit]) -> list[Edit]:

@@ -67,7 +67,7 @@ def _leaves(value: object, editor: Editor, key: str, path: str) -> Iterator[_Lea
             edits = list(key_edits(name, editor))
             inner = path + _step(apply(name, edits), first=not path)
             yield _Leaf(inner, name, edits, in_key=True)
-            yield from _leaves(item, editor, named_by(value, name), inner)
+            yield from _leaves(item, editor, named_by(value, name, key), inner)
     elif isinstance(value, list | tuple):
         for index, (name, item) in enumerate(named_items(value, key)):
             yield from _leaves(item, editor, name, f"{path}[{index}]")

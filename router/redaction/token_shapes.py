@@ -73,6 +73,8 @@ _PROMISING: Final = re.compile(
 class TokenShapes:
     """Finds runs of token characters that were drawn at random."""
 
+    everywhere = True
+
     def __init__(self) -> None:
         self.marks = _RUN
         self._runs = Scan(self.marks)

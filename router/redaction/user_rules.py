@@ -25,7 +25,16 @@ class NameList:
         longest_first = sorted({name.strip() for name in names if name.strip()}, key=lambda name: (-len(name), name))
         if not longest_first:
             raise ConfigError("redaction.names holds only blanks; write the names that are to be masked, or remove it")
-        self._names = re2.compile(f"(?i:{'|'.join(map(re2.escape, longest_first))})")
+        options = re2.Options()
+        options.log_errors = False
+        try:
+            self._names = re2.compile(f"(?i:{'|'.join(map(re2.escape, longest_first))})", options)
+        except re2.error as error:
+            size = sum(map(len, longest_first))
+            raise ConfigError(
+                f"redaction.names has {size:,} characters in {len(longest_first):,} names, more than one search takes; "
+                "keep those that matter, or write what they share as a rule in redaction.rules"
+            ) from error
 
     def find(self, text: str) -> Iterator[Span]:
         """Yield the names; "Ann" is not found in "Annex"."""
@@ -77,6 +86,7 @@ class SiftedMarked(Sifted):
     def __init__(self, detector: Marked, off: Collection[str], allowed: Sequence[str]) -> None:
         super().__init__(detector, off, allowed)
         self.marks = detector.marks
+        self.everywhere = getattr(detector, "everywhere", False)
 
 
 def _expression(glob: str) -> str:

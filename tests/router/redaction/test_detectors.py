@@ -243,7 +243,9 @@ TRAPS = (
     "12345678:", "pass is ", "(1) ", "1.1.1.", "::a", "a:a:", "GB82 WEST ", "hooks.", "https://a", "www.a", "-u a:",
     "cookie: ", "pin ", "_a9Z", "xoxb-1", "+1 ", "pat", "AKIA", "bearer ", "é@", "Private-Lines: 1\n", "LS0tLS1CRUdJTi",
     "\\n", "a9-", "?sig=", "&x-sig=a", "webhook/", "http://webhook", "password ", "key value",
-    "key {", "a9B.", "key: a", "hooks.a/", "http://webhook/",
+    "key {", "a9B.", "key: a", "hooks.a/", "http://webhook/", "password is", "login: a / ", "creds a:", "mysql -p",
+    "| password |", "password,", "password:\n ", "credentials: {", "credentials: [", "kind: Secret\n", "data:\n a: b\n",
+    "пароль ", "echo a|", "U2VjcmV0", "net use \\\\", "htpasswd -b a ", "password\t",
 )  # fmt: skip
 
 

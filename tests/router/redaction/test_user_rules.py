@@ -69,3 +69,8 @@ def test_a_type_that_there_is_not_cannot_be_off() -> None:
 def test_names_that_are_all_blank_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"redaction\.names"):
         redactor_of(RedactionSettings(names=(" ",)))
+
+
+def test_more_names_than_one_search_takes_are_a_clear_error() -> None:
+    with pytest.raises(ConfigError, match=r"redaction.names has 1,027,780 characters in 50,000 names"):
+        redactor_of(RedactionSettings(names=tuple(f"Name{number} Person{number}" for number in range(50_000))))
