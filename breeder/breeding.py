@@ -22,6 +22,7 @@ from breeder.checkpoints import sealing_key
 from breeder.dataset import Dataset, freeze, write_atomically
 from breeder.deps import Deps
 from breeder.enrolment import Enrolment, enrol_workflow, judged_at, promote_winner, standing_pass
+from breeder.forgetting import finish_pending
 from breeder.labelling import LabelledTask
 from breeder.ladder import Ladder, TableTasks
 from breeder.measuring import Bench, finalist
@@ -109,6 +110,8 @@ def breed(
         DataError: too few rows, or training diverged; ConflictError: somebody breeds this workflow now.
         RefusedError, UpstreamError: the cloud baseline cannot be measured.
     """
+    # An earlier breeding that died would go on with rows which are forgotten by now.
+    finish_pending(deps)
     with exclusive(deps.home.runs, workflow) as parent:
         run = open_run(
             parent,

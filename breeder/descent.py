@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from breeder.copies import FrozenRows, texts_of
 from breeder.deps import Deps
+from registry.artifacts import ArtifactStore
 from registry.entities import Interaction, Purpose, Specialist, SpecialistKind
 from registry.errors import NotFoundError
 from registry.prompting import Prompt, prompt_of, trimmed
@@ -100,6 +101,11 @@ def _examples(family: Sequence[Specialist], made: Sequence[FrozenRows], ids: Col
                 rows = texts_of(dataset.folder, ids)
                 found |= {(trimmed(prompt, one.trim).user, answer) for prompt, answer in rows}
     return found
+
+
+def keeps_what_it_learnt(one: Specialist, store: ArtifactStore) -> bool:
+    """Say whether anything is left of a specialist that its rows made: its own files, or examples in its record."""
+    return bool(one.examples) or any(store.holds(digest) for digest in _files(one))
 
 
 def _files(one: Specialist) -> list[str]:

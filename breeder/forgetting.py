@@ -1,7 +1,8 @@
 """Forget interactions: what the ledger says of them, every copy below the home, and on request their descendants.
 
 What is to go is written down first, in ids, digests and paths that quote nobody, and struck off last: after a crash the
-next forgetting finishes it. The registry comes first, so that nothing serves what is about to lose its files.
+next forgetting finishes it. The registry comes first, so that nothing serves what is about to lose its files. While
+one of the workflows is being bred, the ledger is erased at once, and the copies wait for the next forgetting.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ from breeder.run_folder import exclusive
 from breeder.tracked_copies import remove_files, tracked_copies
 from registry.entities import Promotion
 from registry.erasing import backups, erase, scrub
+from registry.errors import ConflictError
 from registry.home import Home
 from registry.selection import Selection, erased_among, select_interactions, unfinished_among, workflows_of
 from registry.withdrawing import erase_quotations, mark_for_rebreeding, withdraw
 
 REASON = "bred from interactions that were forgotten"
 _PENDING = "forgetting"
+_SPARING = Descent(spares=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Plan:
     workflows: tuple[str, ...]
     breedings: tuple[str, ...]
     """Workflows that nobody may breed meanwhile."""
+    descent: Descent = _SPARING
+    """What becomes of specialists that descend from it and are enrolled only later."""
 
     @property
     def holds_anything(self) -> bool:
@@ -71,11 +76,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What a forgetting did; `elsewhere` are MLflow's runs whose files are not below this home."""
+    """What a forgetting did; `elsewhere` are MLflow's runs whose files are not below this home.
+
+    `waits_for` says who breeds one of its workflows, so that all copies are left yet; empty where it is done.
+    """
 
     contents: int
     moves: tuple[Promotion, ...]
     elsewhere: tuple[str, ...]
+    waits_for: str = ""
 
 
 def plan_forgetting(deps: Deps, chosen: Collection[str], descent: Descent) -> Plan:
@@ -108,6 +117,8 @@ def plan_forgetting(deps: Deps, chosen: Collection[str], descent: Descent) -> Pl
         artifacts=tuple(sorted(family.artifacts)),
         workflows=tuple(sorted(filter(None, touched))),
         breedings=tuple(sorted(_breedings(deps, ids, made))),
+        # A value that was looked for is to be in no file.
+        descent=replace(descent, quoting=None),
     )
 
 
@@ -124,35 +135,58 @@ def chosen(deps: Deps, wanted: Selection) -> set[str]:
 
 
 def forget(deps: Deps, plan: Plan) -> Forgotten:
-    """Do what a plan says; killed at any point, `finish_pending` does the rest.
+    """Do what a plan says; killed at any point, `finish_pending` does the rest, and so it does after a breeding.
 
     Raises:
-        ConflictError: a workflow that it touches is being bred.
         LedgerError: the ledger cannot be written, or its log not emptied, as somebody reads it all the time.
     """
     journal = deps.home.data / _PENDING / f"{deps.new_id()}.json"
     journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _undisturbed(deps.home, plan.breedings):
-        write_atomically(journal, orjson.dumps(plan))
-        return _carry_out(deps, plan, journal)
+    return _attempt(deps, plan, journal)
 
 
-def finish_pending(deps: Deps) -> int:
-    """Finish what was interrupted, or waited for answers under way, and return how many forgettings that were."""
+def finish_pending(deps: Deps) -> list[Forgotten]:
+    """Finish what was interrupted, or waited for answers or breedings under way, as far as these have ended."""
     journals = sorted((deps.home.data / _PENDING).glob("*.json"))
-    for journal in journals:
-        plan = _with_later_copies(deps, TypeAdapter(Plan).validate_json(journal.read_bytes()))
-        with _undisturbed(deps.home, plan.breedings):
-            _carry_out(deps, plan, journal)
-    return len(journals)
+    return [done for journal in journals if (done := _finish(deps, journal)) is not None]
+
+
+def _finish(deps: Deps, journal: Path) -> Forgotten | None:
+    """Do what is left of a forgetting; None where another process finished it meanwhile."""
+    try:
+        plan = TypeAdapter(Plan).validate_json(journal.read_bytes())
+    except FileNotFoundError:
+        return None
+    return _attempt(deps, _with_later_copies(deps, plan), journal)
 
 
 def _with_later_copies(deps: Deps, plan: Plan) -> Plan:
     """Return a plan that was written down with what was copied since, such as the exports of late answers."""
-    later = plan_forgetting(deps, plan.interactions, Descent(spares=True))
-    names = ("interactions", "datasets", "files", "backups", "tracked", "workflows", "breedings")
-    both = {name: tuple(sorted({*getattr(plan, name), *getattr(later, name)})) for name in names}
-    return replace(plan, at=plan.at, **both)
+    later = plan_forgetting(deps, plan.interactions, plan.descent)
+    had = {name: getattr(plan, name) for name in _lists(plan)}
+    both = {name: tuple(sorted({*some, *getattr(later, name)})) for name, some in had.items()}
+    return replace(plan, at=plan.at, descent=plan.descent, **both)
+
+
+def _lists(plan: Plan) -> list[str]:
+    return [each.name for each in fields(Plan) if isinstance(getattr(plan, each.name), tuple)]
+
+
+def _attempt(deps: Deps, plan: Plan, journal: Path) -> Forgotten:
+    """Carry a plan out, or where one of its workflows is being bred, what can be done beside that."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(_undisturbed(deps.home, plan.breedings))
+        except ConflictError as error:
+            write_atomically(journal, orjson.dumps(plan))
+            moves, contents = _withdraw(deps, plan), erase(deps.database, plan.interactions)
+            scrub(deps.database)
+            return Forgotten(contents, moves, (), str(error))
+        if plan.breedings:
+            # One may have ended since the plan was made, and left a specialist.
+            plan = _with_later_copies(deps, plan)
+        write_atomically(journal, orjson.dumps(replace(plan, descent=_SPARING)))
+        return _carry_out(deps, plan, journal)
 
 
 def plan_sweep(deps: Deps, aged: Collection[str]) -> Plan | None:
@@ -163,27 +197,32 @@ def plan_sweep(deps: Deps, aged: Collection[str]) -> Plan | None:
     home = deps.home
     held = {one for each in datasets(home) if not each.forgotten for one in each.ids}
     gone = erased_among(deps.database, held.union(*map(ids_in, [*files_of_rows(home), *home.runs.glob("*.json")])))
-    return plan_forgetting(deps, gone | set(aged), Descent(spares=True)) if gone or aged else None
+    return plan_forgetting(deps, gone | set(aged), _SPARING) if gone or aged else None
+
+
+def _withdraw(deps: Deps, plan: Plan) -> tuple[Promotion, ...]:
+    reason = f"{REASON} on {plan.at:%Y-%m-%d}"
+    return tuple(withdraw(deps.database, plan.withdrawn, by="forget", reason=reason, at=plan.at))
 
 
 def _carry_out(deps: Deps, plan: Plan, journal: Path) -> Forgotten:
-    moves = withdraw(deps.database, plan.withdrawn, by="forget", reason=f"{REASON} on {plan.at:%Y-%m-%d}", at=plan.at)
+    moves = _withdraw(deps, plan)
     mark_for_rebreeding(deps.database, plan.workflows, f"rows were forgotten on {plan.at:%Y-%m-%d}")
     elsewhere = _remove_copies(deps, plan)
     erase_quotations(deps.database, plan.emptied)
     contents = erase(deps.database, plan.interactions)
     scrub(deps.database)
     _strike_off(deps, plan, journal)
-    return Forgotten(contents, tuple(moves), tuple(elsewhere))
+    return Forgotten(contents, moves, tuple(elsewhere))
 
 
 def _strike_off(deps: Deps, plan: Plan, journal: Path) -> None:
     """End a forgetting, but for interactions under way: their answers are recorded yet, and go the next time."""
     under_way = unfinished_among(deps.database, plan.interactions)
     if under_way:
-        nothing: dict[str, tuple[str, ...]] = {each.name: () for each in fields(Plan) if each.name != "at"}
+        nothing: dict[str, tuple[str, ...]] = dict.fromkeys(_lists(plan), ())
         left = nothing | {"interactions": tuple(sorted(under_way))}
-        write_atomically(journal, orjson.dumps(Plan(at=plan.at, **left)))
+        write_atomically(journal, orjson.dumps(replace(plan, at=plan.at, descent=_SPARING, **left)))
     else:
         journal.unlink(missing_ok=True)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import orjson
 
 from breeder.dataset import Dataset, load, write_atomically
 from registry.errors import ArtifactError, ConflictError
+
+_LONGEST_HOLDER = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +46,24 @@ def exclusive(parent: Path, workflow: str) -> Iterator[Path]:
     """
     folder = parent / f"breed-{workflow}"
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
+    with open(folder / "lock", "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConflictError(
-                f"workflow {workflow!r} is being bred by another process; wait for it, or end it"
+                f"workflow {workflow!r} is being bred or evaluated by {_holder(lock)}; wait for it, or end it"
             ) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
         yield folder
+
+
+def _holder(lock: TextIO) -> str:
+    """Return which process has a lock, and since when: it writes itself down as soon as it has it."""
+    lock.seek(0)
+    since = datetime.fromtimestamp(os.fstat(lock.fileno()).st_mtime, UTC)
+    return f"{lock.read(_LONGEST_HOLDER) or 'another process'} since {since:%Y-%m-%d %H:%M} UTC"
 
 
 def open_run(folder: Path, key: str, datasets: Path, freeze: Callable[[], Dataset]) -> RunFolder:

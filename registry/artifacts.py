@@ -61,6 +61,10 @@ class ArtifactStore:
             raise ArtifactError(f"artifact {sha256} is not in {self._root}; pull it again or breed it again")
         return path
 
+    def holds(self, sha256: str) -> bool:
+        """Say whether an artifact is in the store; its content is not checked."""
+        return self._place(sha256).exists()
+
     def remove(self, sha256: str) -> bool:
         """Remove an artifact for good, where it is there, and say whether it was."""
         path = self._place(sha256)

@@ -69,7 +69,7 @@ class Home:
             # A folder that is closed hides all below it, so it comes last, and is walked once only.
             wide = [folder for folder in (self.data.resolve(), self.mlruns) if is_open_to_others(folder)]
             below = [path for folder in wide for path in folder.iterdir() if path.name not in _SHIPPED]
-            closed = close_to_others(*below) + close_to_others(self.config_file, *wide, deep=False)
+            closed = close_to_others(*below) + close_to_others(*wide, deep=False) + self._close_config()
         except OSError as error:
             raise ConfigError(
                 f"the home {self.data.parent} cannot be used: {error.strerror} ({error.filename}); "
@@ -79,6 +79,17 @@ class Home:
             _log.warning(
                 "%d files and folders of the home %s could be read by others; now only by you", closed, self.data.parent
             )
+
+    def _close_config(self) -> int:
+        """Close the configuration; say so where it is another user's, or on a disk that cannot be written."""
+        try:
+            return close_to_others(self.config_file, deep=False)
+        except OSError as error:
+            _log.warning(
+                "%s is open to others, and that cannot be changed (%s); name nobody in it, or use a copy",
+                self.config_file, error.strerror,
+            )  # fmt: skip
+            return 0
 
 
 def find_home(explicit: Path | None, environ: Mapping[str, str]) -> Home:

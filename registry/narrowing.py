@@ -1,13 +1,13 @@
 """What of a project's `modelbreeder.toml` counts: all of a trusted one, of any other what keeps more on this machine.
 
-Whoever wrote the repository wrote that file; `NARROWING` is the whole list of what it may say. One that cannot be read
-may have meant to narrow, so under it nothing leaves the machine.
+Whoever wrote the repository wrote that file; `NARROWING` is the whole list of what it may say. One that cannot be read,
+or in which a word is misspelt that could narrow, may have meant to, so under it nothing leaves the machine.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,11 +15,15 @@ from pydantic import BaseModel, ValidationError
 
 from registry.policies import PolicySettings
 from registry.project_file import Project, Values, shown
-from registry.setting_problems import problem_in
-from registry.settings import RedactionSettings, Settings, load_settings
+from registry.setting_problems import is_known, problem_in
+from registry.settings import RedactionSettings, Settings, load_settings, overlaid
 
-_MAX_LINES = 20
+_NAMED = 3
+"""So many of the keys that do not count are named in the line that says so."""
 _NAME, _PATH = "PIINAME", "REPOPATH"
+_LIKE_SECTION, _LIKE_KEY = 0.7, 0.8
+_LONG = 6
+"""Letters of a key that narrows, above which whatever is like it was meant as it."""
 
 _Narrowed: TypeAlias = "tuple[Any, str]"
 """The narrower of two values, and what of the project's is not taken, empty for none."""
@@ -33,74 +37,113 @@ class _Asked(BaseModel):
 
 
 def settings_under(
-    project: Project | None, config_file: Path, *, must_exist: bool = False
+    projects: Sequence[Project], config_file: Path, *, must_exist: bool = False
 ) -> tuple[Settings, tuple[str, ...]]:
-    """Return the settings that hold in a project, and one line for each thing of its file that does not count.
+    """Return the settings that hold in a folder of a project, and one line for each file that does not count whole.
+
+    Args:
+        projects: its files, that of the outermost folder first; the untrusted ones narrow together.
+        config_file: the user's own file.
+        must_exist: whether the defaults do not do for it.
 
     Raises:
         ConfigError: the user's own file, or a trusted one on top of it, cannot be used.
 
     """
-    if project is not None and project.trusted:
-        return load_settings(config_file, must_exist=must_exist, over=project.values), ()
-    settings = load_settings(config_file, must_exist=must_exist)
-    return (settings, ()) if project is None else narrowed(settings, project)
+    over: dict[str, Any] = {}
+    for project in projects:
+        over = overlaid(over, project.values) if project.trusted else over
+    settings = load_settings(config_file, must_exist=must_exist, over=over)
+    said: list[str] = []
+    for project in projects:
+        if not project.trusted:
+            settings, line = narrowed(settings, project)
+            said += [line] if line else []
+    return settings, tuple(said)
 
 
-def narrowed(settings: Settings, project: Project) -> tuple[Settings, tuple[str, ...]]:
-    """Return settings as an untrusted file narrows them, and what of it is not taken."""
-    problem, asked = project.problem, _Asked()
-    known = {key: _at(project.values, key) for key in NARROWING if _at(project.values, key) is not None}
-    try:
-        asked = _Asked.model_validate({name: _section(known, name) for name in _Asked.model_fields})
-    except ValidationError as error:
-        problem = problem or shown(problem_in(error, _Asked, project.values))
+def narrowed(settings: Settings, project: Project) -> tuple[Settings, str]:
+    """Return settings as an untrusted file narrows them, and what of it is not taken, empty for nothing."""
     name = shown(str(project.file))
+    asked, problem = _asked(project)
     if problem:
         line = f"{name} cannot be used, so nothing leaves this machine from here: {problem}; mend or remove it"
-        return _with(settings, {"policy.offline": True}), (line,)
+        return _made_offline(settings, settings, ", as the project's own modelbreeder.toml cannot be used"), line
+    known = [key for key in NARROWING if _at(project.values, key) is not None]
     found: dict[str, Any] = {}
-    lines = [f"{key} is ignored" for key in _foreign_keys(settings, project.values)]
-    for key, narrow in NARROWING.items():
-        if key in known:
-            found[key], why = narrow(_get(_with(settings, found), key), _get(asked, key))
-            lines += [f"{key}: {why}"] if why else []
+    ignored: list[str] = []
+    for key in known:
+        found[key], why = NARROWING[key](_get(_with(settings, found), key), _get(asked, key))
+        ignored += [f"{key} ({why})"] if why else []
     kept = _kept_here(settings.redaction, asked.policy, asked.redaction)
     found |= {key: _more(_get(_with(settings, found), key), more)[0] for key, more in kept.items()}
-    more = [f"{len(lines) - _MAX_LINES} more are ignored"] if len(lines) > _MAX_LINES else []
-    hint = f"it is not trusted, so it may only narrow; `modelbreeder trust {shown(str(project.file.parent))}` shows it"
-    said = [*lines[:_MAX_LINES], *more, *([hint] if lines else [])]
+    ignored += _foreign_keys(settings, project.values)
     both = _with(settings, found)
+    if both.policy.offline:
+        both = _made_offline(both, settings, " by the project's own modelbreeder.toml")
     if known:
         # What of it turns out to be unusable only where it is compiled is told as what this file says.
         both.read_from(Path(f"{settings.file} as {name} narrows it"))
-    return both, tuple(f"{name}: {line}" for line in said)
+    return both, _told(project, ignored)
 
 
-def changes(project: Project, config_file: Path) -> list[str]:
-    """Return one line for each key that would differ if a file were trusted, whole: a command may hide in its end.
-
-    Raises:
-        ConfigError: the user's own file, or this one on top of it, cannot be used.
-
-    """
-    before = _flat(load_settings(config_file))
-    after = _flat(load_settings(config_file, over=project.values))
-    keys = sorted(key for key in before | after if before.get(key) != after.get(key))
-    return [f"{_one_line(key)}: {_json(before.get(key))} -> {_json(after.get(key))}" for key in keys]
+def _made_offline(settings: Settings, before: Settings, by: str) -> Settings:
+    """Return settings that are offline; where they were so before, for the reason that they had."""
+    if before.policy.offline:
+        return settings
+    return settings.model_copy(update={"policy": settings.policy.made_offline(by)})
 
 
-def _flat(settings: Settings) -> dict[str, object]:
-    return dict(_leaves(settings.model_dump(mode="json")))
+def _told(project: Project, ignored: Sequence[str]) -> str:
+    if not ignored:
+        return ""
+    file, folder = shown(str(project.file)), shown(str(project.file.parent))
+    more = f" and {len(ignored) - _NAMED} more" if len(ignored) > _NAMED else ""
+    return (
+        f"{file} is not trusted, so it may only narrow; ignored: {', '.join(ignored[:_NAMED])}{more}; "
+        f"`modelbreeder trust {folder}` shows it all"
+    )
 
 
-def _json(value: object) -> str:
-    """Return a value in ASCII, so that nothing in it can hide."""
-    return "unset" if value is None else json.dumps(value)
+def _asked(project: Project) -> tuple[_Asked, str]:
+    """Return what a file says in the sections that may narrow, and why it cannot be used, empty where it can."""
+    problem = project.problem or _misspelt(project.values)
+    if problem:
+        return _Asked(), problem
+    sections = {name: project.values[name] for name in _Asked.model_fields if name in project.values}
+    try:
+        return _Asked.model_validate(sections), ""
+    except ValidationError as error:
+        return _Asked(), shown(problem_in(error, _Asked, project.values))
 
 
-def _one_line(text: str) -> str:
-    return text if text.isascii() and text.isprintable() else ascii(text)
+def _misspelt(values: Values) -> str:
+    """Name a key that there is not, outside of the sections that may narrow, which was probably meant to narrow."""
+    for parts in _paths(values):
+        if parts[0] not in _Asked.model_fields and not is_known(parts, Settings) and (meant := _meant(parts)):
+            section, _, key = meant.partition(".")
+            return f"unknown key {shown('.'.join(parts))!r}; did you mean {key} of [{section}]?"
+    return ""
+
+
+def _meant(parts: Sequence[str]) -> str | None:
+    """Return the key that one which there is not was probably meant to be, None for none that narrows."""
+    head, *rest = ".".join(parts).split(".")
+    section = difflib.get_close_matches(head, _Asked.model_fields, n=1, cutoff=_LIKE_SECTION)
+    if section and rest:
+        return shown(".".join([section[0], *rest]))
+    names = {key.rpartition(".")[2]: key for key in NARROWING}
+    last = parts[-1]
+    near = [last] if last in names else difflib.get_close_matches(last, names, n=1, cutoff=_LIKE_KEY)
+    return names[near[0]] if near and (near[0] == last or len(near[0]) > _LONG) else None
+
+
+def _paths(values: Values, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _paths(value, (*at, name))
+        else:
+            yield (*at, name)
 
 
 def _more(now: tuple[Any, ...], asked: tuple[Any, ...]) -> _Narrowed:
@@ -127,10 +170,6 @@ def _images(now: str, asked: str) -> _Narrowed:
     return ("refuse" if asked == "refuse" else now), ("stays refuse" if now != asked == "allow" else "")
 
 
-def _margin(now: float, asked: float) -> _Narrowed:
-    return max(now, asked), f"may only rise, so {now} holds" if asked < now else ""
-
-
 def _dollars(now: float | None, asked: float | None) -> _Narrowed:
     least = min((one for one in (now, asked) if one is not None), default=None)
     return least, f"may only fall, so {now} holds" if least != asked else ""
@@ -142,14 +181,16 @@ NARROWING: Mapping[str, Callable[[Any, Any], _Narrowed]] = {
     "policy.customer_data_types": _more,
     "policy.classes": _also,
     "policy.images": _images,
-    "policy.minimum_margin": _margin,
     "policy.budget.day_usd": _dollars,
     "policy.budget.session_usd": _dollars,
     "redaction.rules": _rules,
     "redaction.names": _also,
     "redaction.paths": _also,
 }
-"""Every key that an untrusted file may narrow, and how; no other key of it counts."""
+"""Every key that an untrusted file may narrow, and how; no other key of it counts.
+
+A higher minimum margin is none: tasks that a specialist would have answered here would go to a cloud for it.
+"""
 
 
 def _kept_here(own: RedactionSettings, policy: PolicySettings, redaction: RedactionSettings) -> dict[str, Any]:
@@ -169,17 +210,18 @@ def _kept_here(own: RedactionSettings, policy: PolicySettings, redaction: Redact
 
 def _foreign_keys(settings: Settings, values: Values) -> Iterator[str]:
     """Yield the keys of a file that are no narrowing ones and would change something."""
-    for key, value in _leaves(values):
+    for key, value in leaves(values):
         narrowing = any(f"{key}.".startswith(f"{one}.") and _at(values, one) is not None for one in NARROWING)
         if not narrowing and _plain(_get(settings, key)) != _plain(value):
             yield shown(key)
 
 
-def _leaves(values: Values, at: str = "") -> Iterator[tuple[str, object]]:
+def leaves(values: Values, at: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the dotted keys of nested tables with what stands there."""
     for name, value in values.items():
         key = f"{at}{name}"
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{key}.")
+            yield from leaves(value, f"{key}.")
         else:
             yield key, value
 

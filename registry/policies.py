@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from registry.entities import Lane
 
@@ -16,6 +16,13 @@ TaskType: TypeAlias = Literal[
     "plan", "review", "generate-from-spec", "unit-tests", "summarize", "extract", "convert", "boilerplate",
     "commit-message", "translate", "draft",
 ]  # fmt: skip
+DATA_CLASS = r"^[a-z0-9][a-z0-9._-]{0,79}$"
+# A hint is read in lower case, so under another name no task would ever be told to be of the class.
+_ClassName: TypeAlias = Annotated[
+    str,
+    BeforeValidator(lambda name: name.strip().lower() if isinstance(name, str) else name),
+    Field(pattern=DATA_CLASS),
+]
 Choice: TypeAlias = Literal["cheapest", "fastest", "best"]
 
 
@@ -74,7 +81,7 @@ class BudgetSettings(_Section):
 class DataClassSettings(_Section):
     """One data class, and what tells it where the client does not; a class that is local-only wins over others."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")
+    name: str = Field(pattern=DATA_CLASS)
     """Class that such a task is of, as in client."""
     types: tuple[str, ...] = ()
     """Placeholder types whose finding tells it, as in PATIENT of your own redaction.rules."""
@@ -95,7 +102,7 @@ class PolicySettings(_Section):
     is too long only those of a larger context."""
     content_policy_fallbacks: tuple[str, ...] = ()
     """Upstreams and models to ask, in this order, where one refuses a prompt for its content; none are by default."""
-    local_only_classes: tuple[str, ...] = LOCAL_ONLY_CLASSES
+    local_only_classes: tuple[_ClassName, ...] = LOCAL_ONLY_CLASSES
     """Data classes that never leave the machine."""
     classes: tuple[DataClassSettings, ...] = ()
     """What tells data classes where the client does not."""
@@ -142,6 +149,19 @@ class PolicySettings(_Section):
     """What the cloud may cost."""
     rules: tuple[PolicyRule, ...] = ()
     """The user's own rules, tried before the default ones that route by fitness."""
+
+    _offline_by: str = PrivateAttr("")
+
+    @property
+    def why_offline(self) -> str:
+        """Why every task is kept on this machine, empty where policy does not keep it."""
+        return f"policy.offline is set{self._offline_by}" if self.offline else ""
+
+    def made_offline(self, by: str) -> PolicySettings:
+        """Return this policy with `offline` set by something else than its own file, said in words."""
+        policy = self.model_copy(update={"offline": True})
+        policy._offline_by = by  # noqa: SLF001 - its own copy
+        return policy
 
     @property
     def data_classes(self) -> frozenset[str]:

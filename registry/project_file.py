@@ -36,18 +36,22 @@ class Project:
     problem: str = ""
 
 
-def find_project_file(folder: Path, own: Path) -> Path | None:
-    """Return the nearest file from a folder up to the root of its repository, None where there is none but one's own.
+def find_project_files(folder: Path, own: Path) -> list[Path]:
+    """Return the files from the root of a folder's repository down to the folder, but for one's own.
 
-    Outside of a repository only the folder itself is looked at.
+    A submodule or a worktree is a part of the repository in which it lies. Outside of one only the folder itself is
+    looked at.
     """
     folders = [folder, *folder.parents]
-    root = next((at for at, place in enumerate(folders) if os.path.lexists(place / ".git")), 0)
-    for place in folders[: root + 1]:
-        file = place / CONFIG_NAME
-        if os.path.lexists(file) and not (own.exists() and file.exists() and file.samefile(own)):
-            return file
-    return None
+    roots = [at for at, place in enumerate(folders) if os.path.lexists(place / ".git")]
+    # Where git has a file and no folder, the repository itself is elsewhere.
+    root = next((at for at in roots if (folders[at] / ".git").is_dir()), roots[0] if roots else 0)
+    files = [place / CONFIG_NAME for place in reversed(folders[: root + 1])]
+    return [file for file in files if os.path.lexists(file) and not _is_same(file, own)]
+
+
+def _is_same(file: Path, own: Path) -> bool:
+    return own.exists() and file.exists() and file.samefile(own)
 
 
 def read_project(file: Path, is_trusted: Callable[[Path, str], bool]) -> Project:

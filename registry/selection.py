@@ -26,7 +26,8 @@ class Selection:
     """What all interactions that are meant have in common; None asks nothing."""
 
     ids: Collection[str] | None = None
-    session: str | None = None
+    sessions: Collection[str] | None = None
+    """Names of one session or more, as the ledger has them."""
     client: str | None = None
     workflow: str | None = None
     before: datetime | None = None
@@ -38,8 +39,8 @@ class Selection:
         found: list[ColumnElement[bool]] = []
         if self.ids is not None:
             found.append(intents.c.interaction_id.in_(list(self.ids)))
-        if self.session is not None:
-            found.append(intents.c.session == self.session)
+        if self.sessions is not None:
+            found.append(intents.c.session.in_(list(self.sessions)))
         if self.client is not None:
             found.append(intents.c.client == self.client)
         if self.workflow is not None:

@@ -71,6 +71,17 @@ def problem_in(error: ValidationError, settings: type[BaseModel], values: Values
     return f"{_told(place, same)}{source}"
 
 
+def is_known(parts: Sequence[str], settings: type[BaseModel]) -> bool:
+    """Say whether settings have a key, given by its parts; rows and tables may be called by any name."""
+    kind: object = settings
+    for part in parts:
+        if (found := _inside(kind)) is None:
+            return True
+        if (kind := found(part)) is None:
+            return False
+    return True
+
+
 def _variable(problem: ErrorDetails, place: _Place) -> str:
     """Name the environment variable that a wrong value came from, which wins over the file; empty for the file."""
     plain = place.key and not place.in_row and problem["type"] != "missing"

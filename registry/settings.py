@@ -37,7 +37,7 @@ __all__ = [
     "EMBEDDED", "LOCAL_ONLY_CLASSES", "PUBLIC", "SEEDLING", "BudgetSettings", "Choice", "DaemonSettings",
     "DataClassSettings", "LedgerSettings", "LocalSettings", "PolicyRule", "PolicySettings", "RedactionSettings",
     "RetentionSettings", "Settings", "TaskType", "UpstreamSettings", "VerifySettings", "check_targets", "is_private",
-    "load_settings",
+    "load_settings", "overlaid",
 ]  # fmt: skip
 
 EMBEDDED = "embedded"
@@ -284,10 +284,10 @@ def _check_general_base(local: LocalSettings, upstreams: Mapping[str, UpstreamSe
         raise ValueError(f"local.base {local.base!r} is run by Ollama's cloud; name a model that runs on your machines")
 
 
-def _overlaid(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def overlaid(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return values under others, table by table."""
     both = {
-        key: _overlaid(values[key], one) if isinstance(one, dict) and isinstance(values.get(key), dict) else one
+        key: overlaid(values[key], one) if isinstance(one, dict) and isinstance(values.get(key), dict) else one
         for key, one in over.items()
     }
     return {**values, **both}
@@ -307,7 +307,7 @@ def load_settings(
     try:
         if must_exist or config_file.exists():
             values = tomllib.loads(config_file.read_text(encoding="utf-8"))
-        values = _overlaid(values, over)
+        values = overlaid(values, over)
         hidden = [key for key in values if key.startswith("_")]
         if hidden:
             # pydantic-settings would take it as an order to itself.

@@ -50,6 +50,10 @@ class UpstreamSettings(BaseModel):
     internal: bool = False
     """Whether the host name of a cloud may lead to a private address, as that of a company's gateway does; what is
     private and an address that base_url itself names are asked anyway."""
+    pass_fields: tuple[str, ...] = ()
+    """Further fields of requests that it gets, as in ["plugins"], beside those that its dialect publishes and the usual
+    ones of sampling and thinking; others are left out, as a proxy may take one for an address or a key. The vendor's
+    own API, known by its host, gets all."""
     context: int | None = Field(None, ge=256)
     """Tokens of context of its models, which the upstream that local.runtime names must state; unset is not checked."""
     tools: bool | None = None

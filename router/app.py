@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -20,11 +19,10 @@ from typing_extensions import override
 
 from registry.entities import Json
 from registry.errors import ModelBreederError
-from registry.ledger import Ledger
-from registry.ledger_reading import unknown
 from registry.tokens import LOCAL_CLIENT, Client
 from router.access import TOKEN_HEADERS, Guarded
 from router.admission import InFlight
+from router.body_room import BodyRoom
 from router.chat import model_list, model_object
 from router.deps import Deps
 from router.dialects.known import dialect_at, dialects
@@ -33,6 +31,7 @@ from router.dialects.protocol import Dialect
 from router.envelope import estimate_tokens
 from router.exchange import Incoming, TurnError
 from router.explaining import explain_beside, plain, read_question
+from router.given_names import with_kept_names
 from router.health import model_names, readiness
 from router.hints import parse_hints
 from router.http_wire import HttpWire, race, read_json_body
@@ -83,6 +82,7 @@ def make_app(
         Middleware(Named, new_id=deps.outside.new_id),
         Middleware(OwnNamesOnly, hosts=deps.settings.daemon.hosts),
         Middleware(Guarded, access=deps.access),
+        Middleware(BodyRoom),
     ]
     app = Starlette(routes=routes, middleware=guards, exception_handlers=handlers)
     # A redirect would go to whatever Host a request names.
@@ -134,15 +134,13 @@ class Surface:
     async def feedback(self, request: Request) -> Response:
         """POST /v1/feedback, by a client on answers of its own, by the admin on all."""
         body, client = parse_feedback(await read_json_body(request)), _client(request).name
-        if not request.state.is_admin:
-            await asyncio.to_thread(_check_owner, self._deps.ledger, body.interaction, client)
-        return _json(plain(await self._deps.verdicts.give(body, client)))
+        return _json(plain(await self._deps.verdicts.give(body, client, own_only=not request.state.is_admin)))
 
     async def explain(self, request: Request) -> Response:
         """POST /v1/route/explain, `?surface=` where it is no chat request."""
         dialect, question = read_question(await read_json_body(request), request.query_params.get("surface"))
         headers = _headers(request)
-        hints = parse_hints(headers.items(), question.body.get("metadata"))
+        hints = parse_hints(headers.items(), question.body.get("metadata"), question.body)
         incoming, turns = Incoming(dialect, question, hints, headers, _client(request)), self._deps.turns
         name, now = turns.new_id(), turns.clock()
         inspect = partial(inspected, turns.router, turns.inspectors, incoming, name, now, turns.monotonic)
@@ -190,12 +188,14 @@ class _TurnResponse(Response):
 
     def _warning(self, send: Send) -> Send:
         """Return a `send` that adds what is to be said of budgets near their end, as it is when the answer begins."""
-        payer = self._deps.router.rulebook.payer(self._incoming)
-        if not payer.is_limited:
+        rulebook, key = self._deps.router.rulebook, self._deps.router.names_key
+        if not rulebook.payer(self._incoming).is_limited:
             return send
 
         async def warn(message: Message) -> None:
             if message["type"] == "http.response.start":
+                # A session has its account under the name that the ledger has.
+                payer = rulebook.payer(with_kept_names(self._incoming, rulebook.redactor, key, ()))
                 said = self._deps.budgets.warning(payer, self._deps.outside.clock())
                 message["headers"] = [*message["headers"], *([(BUDGET_HEADER, said.encode())] if said else [])]
             await send(message)
@@ -209,7 +209,7 @@ class _TurnResponse(Response):
 
 def _incoming(request: Request, dialect: Dialect, raw: bytes) -> Incoming:
     read = dialect.read(raw)
-    hints = parse_hints(request.headers.items(), read.body.get("metadata"))
+    hints = parse_hints(request.headers.items(), read.body.get("metadata"), read.body)
     return Incoming(dialect, read, hints, _headers(request), _client(request))
 
 
@@ -217,12 +217,6 @@ def _headers(request: Request) -> dict[str, str]:
     """Return what a request says beside its body, without a token of ours, which was for the door."""
     hidden = TOKEN_HEADERS if request.state.is_admin or _client(request).name != LOCAL_CLIENT else ()
     return {name: value for name, value in request.headers.items() if name not in hidden}
-
-
-def _check_owner(ledger: Ledger, interaction_id: str, client: str) -> None:
-    """Raise NotFoundError, as for one that is not there, where an interaction is another client's."""
-    if ledger.interaction(interaction_id).intent.client != client:
-        raise unknown(interaction_id)
 
 
 def _client(request: Request) -> Client:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from registry.entities import Json, Usage
 from router.chat import JsonObject
 
+_MOST_TOKENS = 10**12
 _TEXT_FIELDS = ("content", "refusal", "reasoning_content", "reasoning")
 
 
@@ -103,7 +104,12 @@ def upstream_usage(usage: Json) -> Usage | None:
     """Return the token counts that an upstream reports, None where they are missing or no numbers."""
     if not isinstance(usage, dict):
         return None
-    prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(answer, int):
+    prompt, answer = token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
+    return None if prompt is None or answer is None else Usage(prompt, answer, "upstream")
+
+
+def token_count(reported: Json) -> int | None:
+    """Return a number of tokens that an upstream reports, None where it can be none: it is charged, and recorded."""
+    if not isinstance(reported, int) or isinstance(reported, bool):
         return None
-    return Usage(prompt, answer, "upstream")
+    return reported if 0 <= reported <= _MOST_TOKENS else None

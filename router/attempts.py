@@ -25,12 +25,13 @@ from registry.errors import RedactionError
 from registry.ids import Clock
 from registry.prompting import chat_messages
 from registry.settings import EMBEDDED
-from router.chat import JsonObject
+from router.chat import JsonObject, is_writable
 from router.dialects.protocol import AnswerFacts
 from router.exchange import Wire
 from router.naming import Target
 from router.redaction.opaque import set_aside
 from router.routed import Routed
+from router.vendor_fields import left_out, tellable, without
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _MAX_HEADER = 400
@@ -139,9 +140,7 @@ class Attempt:
     def _asks_private(self) -> bool:
         """Whether a private upstream is asked: it sees the real values, and the ledger must not."""
         cloud = self.routed.cloud
-        decision = self.intent.decision
-        asked = decision.lane is not Lane.NO_OP and decision.selected_runtime != EMBEDDED
-        return asked and cloud is not None and cloud.private
+        return _asks_upstream(self.intent.decision) and cloud is not None and cloud.private
 
     def mask_error(self, error: str) -> str:
         """Return what went wrong as the ledger may hold it; a placeholder that it quotes stays as it is."""
@@ -151,15 +150,16 @@ class Attempt:
             return "an error that cannot be masked"
 
     def _mask(self, said: Json) -> Json:
-        """Return an answer, or what is said of it, as the ledger may hold it, None where it cannot be masked.
+        """Return an answer, or what is said of it, as the ledger may hold it; None where it cannot mask or write it.
 
         Who was asked with placeholders says them again, and values of its own.
         """
         masker = self.routed.redaction.masker
         try:
-            return cast("Json", (masker.mask_json if self._asks_private else masker.mask_report_json)(said))
+            masked = (masker.mask_json if self._asks_private else masker.mask_report_json)(said)
         except (RedactionError, RecursionError):
             return None
+        return cast("Json", masked) if is_writable(masked) else None
 
     @property
     def remaining_s(self) -> float | None:
@@ -180,7 +180,9 @@ class Attempt:
     def headers(self) -> dict[str, str]:
         """What every answer says about how it was made; the client's own request id comes back."""
         own = self.routed.incoming.headers.get("x-request-id")
-        return headers_of(self.intent) | ({"x-request-id": printable(own)} if own else {})
+        named = tellable(self.routed.left_out) if _asks_upstream(self.intent.decision) else []
+        left = {"x-modelbreeder-left-out": printable(", ".join(named))} if named else {}
+        return headers_of(self.intent) | left | ({"x-request-id": printable(own)} if own else {})
 
 
 def headers_of(intent: Intent) -> dict[str, str]:
@@ -234,8 +236,11 @@ def intent_of(
 
 def context_cut(routed: Routed, decision: RouteDecision) -> ContextCut | None:
     """Return what the model that a decision asks does not see of the request, None where it sees all."""
-    asks_upstream = decision.lane is not Lane.NO_OP and decision.selected_runtime != EMBEDDED
-    return routed.reduced.cut if asks_upstream and routed.reduced else None
+    return routed.reduced.cut if _asks_upstream(decision) and routed.reduced else None
+
+
+def _asks_upstream(decision: RouteDecision) -> bool:
+    return decision.lane is not Lane.NO_OP and decision.selected_runtime != EMBEDDED
 
 
 def sent_body(routed: Routed, decision: RouteDecision) -> Json:
@@ -251,8 +256,9 @@ def sent_body(routed: Routed, decision: RouteDecision) -> Json:
 
 
 def upstream_body(routed: Routed, body: JsonObject) -> JsonObject:
-    """Return the request, masked or as received, in the form that the upstream gets."""
+    """Return the request, masked or as received, in the form that the upstream gets, less fields that it may not."""
     model = routed.cloud.target.model if routed.cloud else routed.incoming.request.model
     spoken, wire = routed.incoming.dialect, routed.wire
     translated = body if spoken.surface == wire.surface else wire.from_chat(spoken.to_chat(body))
-    return wire.outgoing(translated, model)
+    sent = wire.outgoing(translated, model)
+    return without(sent, left_out(wire.surface, sent, routed.upstream)) if routed.upstream else sent

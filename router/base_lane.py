@@ -39,7 +39,7 @@ from router.passing import (
     frames_of,
     parcel_of,
     passage_of,
-    shown_of,
+    whole_of,
 )
 from router.sse import events
 from router.upstream import CloudReply
@@ -166,9 +166,8 @@ async def _findings(attempt: Attempt, completion: JsonObject) -> tuple[tuple[Fin
 async def _whole(attempt: Attempt, reply: CloudReply) -> _Held:
     raw = await read_whole(reply, MAX_ANSWER_BYTES)
     attempt.saw_token()
-    answer = answer_object(raw)
-    completion = attempt.routed.wire.answer_to_chat(answer)
-    return _Held(completion, (shown_of(attempt, raw, answer, completion),), streams=False)
+    completion, shown = whole_of(attempt, raw)
+    return _Held(completion, (shown,), streams=False)
 
 
 async def _streamed(attempt: Attempt, reply: CloudReply, stream: Stream) -> _Held:

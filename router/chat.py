@@ -28,6 +28,15 @@ def parse_object(raw: bytes) -> JsonObject:
     return body
 
 
+def is_writable(value: object) -> bool:
+    """Say whether a value can be written as JSON inside of a record: parsing knows deeper nesting than writing."""
+    try:
+        orjson.dumps([[[[value]]]])
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
 def outgoing_body(body: JsonObject, model: str, metadata: Json) -> JsonObject:
     """Return a request as an upstream gets it: its model name, no hints, usage always asked for in streams."""
     sent = {**body, "model": model}

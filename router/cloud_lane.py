@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from registry.entities import EvidenceType, Json, Outcome, Status, Usage
 from registry.errors import LedgerError, ModelBreederError, RefusedError, UpstreamError
-from router.assembly import upstream_usage
+from router.assembly import token_count, upstream_usage
 from router.attempts import Attempt
 from router.budgets import Budgets
 from router.chat import answer_text
@@ -21,14 +21,13 @@ from router.fitness import expected_usage
 from router.passing import (
     MAX_ANSWER_BYTES,
     Stream,
-    answer_object,
     check_status,
     drain,
     frames_of,
     parcel_of,
     passage_of,
     passed_headers,
-    shown_of,
+    whole_of,
 )
 from router.pricing import Prices
 from router.problems import problem_of
@@ -125,9 +124,7 @@ class CloudLane:
     async def _whole(self, attempt: Attempt, reply: CloudReply) -> None:
         raw = await read_whole(reply, MAX_ANSWER_BYTES)
         attempt.saw_token()
-        answer = answer_object(raw)
-        completion = attempt.routed.wire.answer_to_chat(answer)
-        shown = shown_of(attempt, raw, answer, completion)
+        completion, shown = whole_of(attempt, raw)
         await self._end(attempt, Status.OK, completion)
         await attempt.wire.answer({**attempt.headers, **passed_headers(reply)}, shown)
 
@@ -201,5 +198,4 @@ def _estimate(routed: Routed, response: Json) -> Usage:
 
 def _cached_tokens(usage: Json) -> int:
     details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return cached if isinstance(cached, int) else 0
+    return (token_count(details.get("cached_tokens")) if isinstance(details, dict) else None) or 0

@@ -33,6 +33,7 @@ from router.budgets import Budgets
 from router.cloud_lane import CloudLane
 from router.egress import Egress
 from router.engines import EnginePool, OwnedEngine, engine_for
+from router.given_names import NAMES_FILE
 from router.inspection import Inspectors
 from router.local_lane import LocalLane
 from router.loops import Loops
@@ -139,6 +140,7 @@ async def open_deps(
             budgets=budgets,
             loops=Loops(outside.monotonic),
             asked=AskedAgain(outside.monotonic, secrets.token_bytes(32)),
+            names_key=secret_in(home.data / NAMES_FILE).encode()[:64],
         )
         egress = _egress(settings, outside, recorder, lambda: router.rulebook.policy.offline)
         stack.push_async_callback(egress.aclose)
@@ -162,7 +164,7 @@ async def open_deps(
             monotonic=outside.monotonic,
             keeps_raw=settings.ledger.keep_raw,
         )
-        verdicts = Verdicts(recorder, lambda: router.rulebook.redactor, memory, outside.clock)
+        verdicts = Verdicts(recorder, ledger, lambda: router.rulebook.redactor, inspectors, memory, outside.clock)
         access = Access(
             Tokens(database),
             outside.monotonic,

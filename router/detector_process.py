@@ -71,8 +71,8 @@ class DetectorProcess:
             ConfigError: it cannot be made.
 
         """
-        with self._turn() as until_s:
-            answer = self._child_by(until_s).ask(text, max(0.01, until_s - self._monotonic()))
+        with self._turn() as limit_s:
+            answer = self._ready(limit_s if _on_loop() else START_S).ask(text, self._at_most(limit_s))
             spans = answer.get("spans")
             if not isinstance(spans, list):
                 raise DetectorFailedError(f"detector {self._order['maker']} failed with {answer.get('failed')}")
@@ -81,7 +81,7 @@ class DetectorProcess:
     def prepare(self) -> None:
         """Start the child and wait until it is ready; raise as `find` does."""
         with self._turn():
-            self._child_by(self._monotonic() + START_S)
+            self._ready(START_S)
 
     def close(self) -> None:
         """End the child."""
@@ -90,18 +90,19 @@ class DetectorProcess:
 
     @contextmanager
     def _turn(self) -> Iterator[float]:
-        """Give when the answer must be there, to one asker at a time; count and end what fails."""
+        """Give the seconds that an answer may take, to one asker at a time; count and end what fails."""
         limit_s = min(self._limit_s, ON_LOOP_S) if _on_loop() else self._limit_s
-        until_s = min(self._monotonic() + limit_s, ends_at.get() or float("inf"))
         if self._monotonic() < self._rests_until_s:
             raise DetectorFailedError(f"detector {self._order['maker']} failed {FAILURES} times in a row and rests")
-        if not self._lock.acquire(timeout=max(0.0, until_s - self._monotonic())):
+        if not self._lock.acquire(timeout=self._at_most(limit_s)):
             raise DetectorFailedError(f"detector {self._order['maker']} is busy with other texts for too long")
         try:
-            yield until_s
+            yield limit_s
             self._failures = 0
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            self._fail()
+            # That its turn came late in a long request is not held against it; but it still works on that.
+            is_late = isinstance(error, TimeoutError) and (ends_at.get() or float("inf")) <= self._monotonic()
+            (self._drop if is_late else self._fail)()
             raise DetectorFailedError(f"detector {self._order['maker']} {_how(error)}") from None
         finally:
             self._lock.release()
@@ -117,17 +118,39 @@ class DetectorProcess:
             self._child.kill()
             self._child = None
 
-    def _child_by(self, until_s: float) -> _Child:
-        """Return the child; a new one is waited for as long as importing may take, but not on the event loop."""
-        if self._child is None:
-            self._child = _Child(self._order, until_s - self._monotonic() if _on_loop() else START_S)
-        return self._child
+    def _at_most(self, limit_s: float) -> float:
+        """Return how many of some seconds are left to the inspection of the whole request."""
+        return max(0.01, min(limit_s, (ends_at.get() or float("inf")) - self._monotonic()))
+
+    def _ready(self, limit_s: float) -> _Child:
+        """Return the child when it has made its detector.
+
+        That may take longer than the inspection of any request; the child goes on with it, for those that come later.
+        """
+        child = self._child = self._child or _Child(self._order, self._monotonic() + START_S)
+        if child.is_ready:
+            return child
+        try:
+            answer = child.answer(self._at_most(limit_s))
+        except TimeoutError:
+            if self._monotonic() >= child.ready_by_s:
+                raise
+            raise DetectorFailedError(f"detector {self._order['maker']} is not ready yet; ask again") from None
+        child.is_ready = "ready" in answer
+        if not child.is_ready:
+            self._fail()
+            said, why = answer.get("unusable"), answer.get("failed")
+            raise ConfigError(str(said)) if said else DetectorFailedError(f"{self._order['maker']} fails with {why}")
+        return child
 
 
 class _Child:
-    """A running child that has made its detector."""
+    """A running child, which makes its detector at first."""
 
-    def __init__(self, order: Mapping[str, object], limit_s: float) -> None:
+    def __init__(self, order: Mapping[str, object], ready_by_s: float) -> None:
+        """Start it; by `ready_by_s`, on its owner's clock, it must have made its detector."""
+        self.ready_by_s = ready_by_s
+        self.is_ready = False
         self._socket, theirs = socket.socketpair()
         self._rest = b""
         with theirs:
@@ -142,21 +165,21 @@ class _Child:
             )
         self.kill = weakref.finalize(self, _end, self._socket, self._process)
         """Ends it, whatever it does; at the latest when nobody has it any more."""
-        try:
-            answer = self.ask(order, limit_s)
-        except BaseException:
-            self.kill()
-            raise
-        if "ready" not in answer:
-            self.kill()
-            said = answer.get("unusable")
-            raise ConfigError(str(said)) if said else DetectorFailedError(f"{order['maker']} cannot be made: {answer}")
+        self._send(order, 1.0)
 
     def ask(self, value: object, limit_s: float) -> dict[str, object]:
         """Return what it answers; raise OSError where it is late or dead, ValueError where it says no JSON."""
         until_s = time.monotonic() + limit_s
+        self._send(value, limit_s)
+        return self.answer(max(0.001, until_s - time.monotonic()))
+
+    def _send(self, value: object, limit_s: float) -> None:
         self._socket.settimeout(limit_s)
         self._socket.sendall(json.dumps(value).encode() + b"\n")
+
+    def answer(self, limit_s: float) -> dict[str, object]:
+        """Return what it answers next; raise as `ask`."""
+        until_s = time.monotonic() + limit_s
         while b"\n" not in self._rest:
             self._socket.settimeout(max(0.001, until_s - time.monotonic()))
             piece = self._socket.recv(1 << 16)

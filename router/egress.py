@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -24,6 +24,7 @@ from router.places import Places
 from router.recording import Recorder
 from router.retrying import Allowance, AttemptNote, asked_pause_s, may_send_again, pause_before_next
 from router.upstream import Cloud, CloudReply, CloudRequest, NotAskedError
+from router.vendor_fields import FieldTeller
 
 _OPENAI_HEADERS = ("openai-beta",)
 _ANTHROPIC_HEADERS = ("anthropic-beta", "anthropic-version")
@@ -46,6 +47,8 @@ class Parcel:
     headers: Mapping[str, str]
     deadline_s: float | None = None
     path: str = "/chat/completions"
+    left_out: Sequence[str] = ()
+    """Fields of the client's request that it has no longer, as the log may name them."""
 
 
 class Egress:
@@ -70,6 +73,7 @@ class Egress:
         self._offline = offline
         self._cooldowns = Cooldowns(monotonic)
         self._places = {name: Places(name, settings) for name, settings in upstreams.items()}
+        self._teller = FieldTeller()
 
     async def send(self, intent: Intent, parcel: Parcel, note: Note = lambda _: None) -> CloudReply:
         """Record the intent, then send; return once the upstream's status is there.
@@ -86,6 +90,7 @@ class Egress:
         if parcel.upstream not in self._clouds:
             raise NotFoundError(f"no upstream {parcel.upstream!r}; configured: {', '.join(self._clouds) or 'none'}")
         await self._recorder.record(intent)
+        self._teller.tell(parcel.upstream, parcel.left_out)
         errand = self._errand(parcel)
         self._refuse_at_rest(errand.target)
         return await self._send(errand, note)

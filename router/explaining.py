@@ -17,6 +17,7 @@ from router.dialects.chat import Chat
 from router.dialects.known import dialects
 from router.dialects.protocol import Dialect, Request
 from router.exchange import Incoming
+from router.given_names import with_kept_names
 from router.problems import InvalidRequestError
 from router.routed import Routed
 from router.routing import Router
@@ -101,6 +102,7 @@ def _refusal(
         "leaves": None,
         "verification": [],
         "request_sent": None,
+        "left_out": [],
         "budgets": _budgets(router, incoming, now),
     }
 
@@ -109,8 +111,9 @@ def explanation(routed: Routed) -> JsonObject:
     """Return a decision as JSON.
 
     `leaves` says which cloud would get the request, in which dialect and when, null where none would; `request_sent`
-    is what the model that is asked first gets, masked; `places` says where in the request as it came which placeholder
-    stands for a value; `verification` names the checks of a local answer.
+    is what the model that is asked first gets, masked; `left_out` names the fields that its upstream does not get;
+    `places` says where in the request as it came which placeholder stands for a value; `verification` names the checks
+    of a local answer.
     """
     leaves, decision = _leaves(routed), routed.decision
     asked = routed.aimed_at_base() if routed.chose_base else routed
@@ -124,12 +127,13 @@ def explanation(routed: Routed) -> JsonObject:
         "leaves": leaves,
         "verification": _verification(routed),
         "request_sent": plain(sent_body(asked, decision)),
+        "left_out": plain(asked.left_out),
     }
 
 
 def _budgets(router: Router, incoming: Incoming, now: datetime) -> Json:
     """Return the budgets that apply to whoever asks, and how much of them is left."""
-    payer = router.rulebook.payer(incoming)
+    payer = router.rulebook.payer(with_kept_names(incoming, router.rulebook.redactor, router.names_key, ()))
     found = router.budgets.of(payer, now) if router.budgets else ()
     return plain([{**asdict(one), "left_usd": one.left_usd} for one in found])
 

@@ -14,13 +14,16 @@ from router.redaction.redactor import RuleRedactor
 from router.redaction.spans import CleanTexts, is_unbounded
 
 _HINTS = ("session", "task_id", "workflow")
-_DIGITS = 16
+_DIGEST_BYTES = 8
+NAMES_FILE = "names.key"
+"""The file of a home with the secret under which its digests are made."""
 
 
-def with_plain_names(incoming: Incoming, redactor: RuleRedactor) -> Incoming:
+def with_plain_names(incoming: Incoming, redactor: RuleRedactor, key: bytes) -> Incoming:
     """Return a request whose session, task id and workflow are digests where something in them would be masked.
 
-    The same name gets the same digest, so that sessions and workflows stay apart.
+    The same name gets the same digest, so that sessions and workflows stay apart; the key, a secret of up to 64 bytes,
+    keeps whoever reads digests from finding out the names by trying.
 
     Raises:
         InvalidRequestError: its model's name would be masked; nobody has a model of such a name.
@@ -35,7 +38,7 @@ def with_plain_names(incoming: Incoming, redactor: RuleRedactor) -> Incoming:
         return incoming
     masked = _masked(redactor, [*given.values()])
     hidden = {
-        name: f"masked-{hashlib.sha256(value.encode()).hexdigest()[:_DIGITS]}"
+        name: digest_of(value, key)
         for (name, value), stands in zip(given.items(), masked, strict=True)
         if stands != value
     }
@@ -44,14 +47,19 @@ def with_plain_names(incoming: Incoming, redactor: RuleRedactor) -> Incoming:
     return replace(incoming, hints=replace(hints, **cast("dict[str, Any]", hidden)))
 
 
-def with_kept_names(incoming: Incoming, redactor: RuleRedactor, classes: Collection[str]) -> Incoming:
+def digest_of(name: str, key: bytes) -> str:
+    """Return what stands for a name that would be masked."""
+    return f"masked-{hashlib.blake2b(name.encode(), key=key, digest_size=_DIGEST_BYTES).hexdigest()}"
+
+
+def with_kept_names(incoming: Incoming, redactor: RuleRedactor, key: bytes, classes: Collection[str]) -> Incoming:
     """Return a request that could not be inspected with what the ledger may hold of its names and of its model's.
 
     Those that cannot be inspected either are left out, and so is a data class that is none of the known ones.
     """
     hints, model = incoming.hints, incoming.request.model
     try:
-        hints, model = with_plain_names(incoming, redactor).hints, _masked(redactor, [model])[0]
+        hints, model = with_plain_names(incoming, redactor, key).hints, _masked(redactor, [model])[0]
     except Exception:  # noqa: BLE001 - the redactor may have a bug, and the ledger is to hear of the request all the same
         hints, model = replace(hints, session=None, task_id=None, workflow=None), ""
     data_class = hints.data_class if hints.data_class in classes else None

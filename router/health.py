@@ -71,8 +71,8 @@ def backend_state(deps: Deps, environ: Mapping[str, str] = os.environ) -> str:
     if champions:
         why.append(deps.outside.engine_missing)
     elif not why:
-        barred = bool(settings.upstreams)
-        why.append("policy.offline bars the clouds" if barred else "no upstream is configured")
+        barred = settings.policy.why_offline if settings.upstreams else ""
+        why.append(barred or "no upstream is configured")
         why.append("no specialist is promoted")
     return " and ".join(why)
 

@@ -1,6 +1,7 @@
 """What a client may say about its task, in X-ModelBreeder-* headers or `metadata` fields; hints only narrow policy.
 
-Where a hint is given twice, the higher margin and the narrower escalation right hold; other hints must agree.
+Where a hint is given twice, the higher margin and the narrower escalation right hold; other hints must agree. A name
+counts in any letter case and with any signs between its words: as a slip of the pen it could let a task leave.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 from registry.entities import Json, Lane
 from router.problems import InvalidRequestError
@@ -17,6 +18,15 @@ from router.problems import InvalidRequestError
 HEADER_PREFIX = "x-modelbreeder-"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _MAX_TEXT = 200
+_SIGNS = str.maketrans("", "", "-_.: \t")
+_OURS = "modelbreeder"
+_KEEPS_HERE = ("data-class", "allow-escalation", "minimum-margin")
+"""Hints without which a task may leave, of names so long that nobody else's are like them."""
+_SHORTEST = min(len(hint.translate(_SIGNS)) for hint in _KEEPS_HERE)
+_ENDS = tuple(re.split("[^a-z]", hint)[-1] for hint in _KEEPS_HERE)
+_ALIKE, _MISSING = 0.85, 2
+_MOST_FIELDS = 64
+"""Metadata fields among which misspelt hints are looked for; vendors take no more than 16."""
 _LANES = {**{lane.value: lane for lane in Lane}, "local": Lane.LOCAL_FAST, "cloud": Lane.CLOUD_ESCALATION}
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -93,18 +103,35 @@ _READERS: Mapping[str, Callable[[str], object]] = {
     "session": _text,
     "deadline-ms": _count,
 }
+_BY_LETTERS = {hint.translate(_SIGNS): hint for hint in _READERS}
 
 
-def parse_hints(headers: Iterable[tuple[str, str]], metadata: Json = None) -> Hints:
+def parse_hints(headers: Iterable[tuple[str, str]], metadata: Json = None, fields: Iterable[str] = ()) -> Hints:
     """Read the hints of a request from its headers (names in lower case) and its metadata.
 
+    Args:
+        headers: of the request.
+        metadata: what it has under `metadata`.
+        fields: the names of all its fields, among which a hint has no place.
+
     Raises:
-        InvalidRequestError: a hint has a value that cannot be read, two contradict each other, or a header names none.
+        InvalidRequestError: a hint has a value that cannot be read, two contradict each other, what is named as ours is
+            no hint, metadata that are no object might hold one, or one stands beside the metadata.
 
     """
-    fields = metadata.items() if isinstance(metadata, dict) else ()
-    named = [(f"metadata.{key}", _hint_of(key), value) for key, value in fields]
-    named += [(key, _header_hint(key), value) for key, value in headers if key.startswith(HEADER_PREFIX)]
+    for beside in fields:
+        letters, ours = _letters(beside) if len(beside) >= _SHORTEST else ("", False)
+        hint = _BY_LETTERS.get(letters)
+        if ours or hint in _KEEPS_HERE:
+            said = f"{beside[:80]!r} is no field of a request; write it as metadata.{hint or 'NAME'}, or as a header"
+            raise InvalidRequestError(said, beside[:80])
+    if isinstance(metadata, str | list):
+        raise InvalidRequestError('metadata must be an object, as in {"data-class": "client"}', "metadata")
+    given = metadata if isinstance(metadata, dict) else {}
+    few = len(given) <= _MOST_FIELDS
+    named = [(f"metadata.{key}"[:80], _metadata_hint(key, few=few), value) for key, value in given.items()]
+    # All headers pass here, and most are nobody's of ours.
+    named += [(key[:80], _header_hint(key), value) for key, value in headers if "breeder" in key or key.endswith(_ENDS)]
     values: dict[str, object] = {}
     for param, hint, value in named:
         if hint is not None:
@@ -118,22 +145,60 @@ def without_hints(metadata: Json) -> Json:
     """Return a request's metadata less our hints; None where nothing else was in it."""
     if not isinstance(metadata, dict):
         return metadata
-    return {key: value for key, value in metadata.items() if _hint_of(key) is None} or None
+    return {key: value for key, value in metadata.items() if _letters(key)[0] not in _BY_LETTERS} or None
 
 
-def _header_hint(key: str) -> str:
-    """Return the hint of a header of ours; one that is misspelt could let a task leave that was to stay."""
-    hint = _hint_of(key)
-    if hint is None:
-        near = get_close_matches(key.removeprefix(HEADER_PREFIX), _READERS, n=1)
-        known = f"did you mean {HEADER_PREFIX}{near[0]}?" if near else f"known are {', '.join(_READERS)}"
-        raise InvalidRequestError(f"no hint has the name {key[:80]!r}; {known}", key[:80])
-    return hint
+def _metadata_hint(key: str, *, few: bool) -> str | None:
+    """Return the hint of a metadata field, None for one of the client's own; refuse what was probably meant as ours."""
+    letters, ours = _letters(key)
+    if letters in _BY_LETTERS:
+        return _BY_LETTERS[letters]
+    if ours:
+        return _known_hint(key, f"metadata.{key}")
+    meant = next((hint for hint in _KEEPS_HERE if _is_like(letters, hint.translate(_SIGNS))), None) if few else None
+    if meant is not None:
+        raise _no_hint(f"metadata.{key}", meant)
+    return None
 
 
-def _hint_of(key: str) -> str | None:
-    hint = key.lower().replace("_", "-").removeprefix(HEADER_PREFIX)
-    return hint if hint in _READERS else None
+def _header_hint(key: str) -> str | None:
+    """Return the hint of a header, None for one of somebody else's; refuse one in which only our name is misspelt."""
+    letters, ours = _letters(key)
+    if ours:
+        return _known_hint(key, key)
+    meant = next((hint for hint in _KEEPS_HERE if letters.endswith(hint.translate(_SIGNS))), None)
+    if meant is not None:
+        raise _no_hint(key, meant)
+    return None
+
+
+def _known_hint(key: str, param: str) -> str:
+    """Return the hint of a name that is ours; one that is misspelt could let a task leave that was to stay."""
+    letters, _ = _letters(key)
+    if letters not in _BY_LETTERS:
+        near = next(iter(get_close_matches(letters, _BY_LETTERS, n=1)), None)
+        raise _no_hint(param, near and _BY_LETTERS[near])
+    return _BY_LETTERS[letters]
+
+
+def _no_hint(param: str, meant: str | None) -> InvalidRequestError:
+    prefix = "metadata." if param.startswith("metadata.") else HEADER_PREFIX
+    known = f"did you mean {prefix}{meant}?" if meant else f"known are {', '.join(_READERS)}"
+    return InvalidRequestError(f"no hint has the name {param[:80]!r}; {known}", param[:80])
+
+
+def _letters(key: str) -> tuple[str, bool]:
+    """Return the letters of a hint's name, without what says that it is ours, and whether something does."""
+    plain = key.lower().translate(_SIGNS)
+    bare = plain.removeprefix("x")
+    return (bare.removeprefix(_OURS), True) if bare.startswith(_OURS) else (plain, False)
+
+
+def _is_like(letters: str, name: str) -> bool:
+    # Nearly all names are so unlike ours that the exact look, at 20 us, can be spared.
+    if abs(len(letters) - len(name)) > _MISSING or len({*name}.difference(letters)) > _MISSING:
+        return False
+    return SequenceMatcher(None, letters, name).ratio() >= _ALIKE
 
 
 def _read(param: str, value: Json, read: Callable[[str], object]) -> object:

@@ -11,13 +11,15 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from typing import Final, cast
+from functools import partial
+from typing import Final, TypeVar, cast
 
 import orjson
 
 from registry.errors import ModelBreederError, RedactionError
+from router.chat import is_writable
 from router.detector_process import ends_at
 from router.exchange import Incoming
 from router.given_names import with_plain_names
@@ -32,6 +34,7 @@ AT_ONCE_BYTES: Final = 256 << 10
 """What is masked on the event loop is not longer; that takes some 40 ms."""
 THREADS: Final = 2
 _log = logging.getLogger("modelbreeder.router")
+_T = TypeVar("_T")
 
 
 class Inspectors:
@@ -42,13 +45,24 @@ class Inspectors:
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
         self._stuck = 0
-        """Threads that are still busy with what nobody waits for any more."""
+        """Threads that are busy for longer than they may be, whether or not anybody has waited for so long."""
 
     async def redacted(self, redactor: RuleRedactor, incoming: Incoming) -> Redaction:
-        """Return a request masked; raise RedactionError where that fails or is not done in time."""
+        """Return a request masked; raise RedactionError where that fails or is not done in time, its client's too."""
+        deadline_ms = incoming.hints.deadline_ms
+        wait_s = None if deadline_ms is None else deadline_ms / 1000
+        return await self.masked(redactor, partial(_redact, redactor, incoming), _size(incoming), wait_s)
+
+    async def masked(
+        self, redactor: RuleRedactor, work: Callable[[], _T], size_bytes: int, wait_s: float | None = None
+    ) -> _T:
+        """Return what comes of masking so much with a redactor's detectors; raise as `redacted` does.
+
+        Whoever waits may wait no longer than `wait_s`, or leave: it goes on to its end, or to the limit.
+        """
         outside = any(is_unbounded(one) for one in redactor.detectors)
-        if not outside and _size(incoming) <= AT_ONCE_BYTES:
-            return _redact(redactor, incoming)
+        if not outside and size_bytes <= AT_ONCE_BYTES:
+            return work()
         if self._stuck >= self._threads:
             raise RedactionError(
                 "inspecting earlier requests has not ended yet, so this one reaches no cloud; try later"
@@ -57,19 +71,22 @@ class Inspectors:
             self._pool = ThreadPoolExecutor(self._threads, "inspector")
         context = contextvars.copy_context()
         context.run(ends_at.set, time.monotonic() + self._limit_s)
-        work = self._pool.submit(context.run, _redact, redactor, incoming)
-        waited = asyncio.wrap_future(work)
+        running, loop = self._pool.submit(context.run, work), asyncio.get_running_loop()
+        at_limit = loop.call_later(self._limit_s, self._count_if_stuck, running, loop)
+        waited, wait_s = asyncio.wrap_future(running), min(self._limit_s, self._limit_s if wait_s is None else wait_s)
         try:
-            done, _ = await asyncio.wait({waited}, timeout=self._limit_s)
+            done, _ = await asyncio.wait({waited}, timeout=wait_s)
             if done:
+                at_limit.cancel()
                 return waited.result()
         finally:
             waited.cancel()
-        if not work.cancelled():
+        raise RedactionError(f"inspecting the request took {wait_s:g} s, so it reaches no cloud; send less")
+
+    def _count_if_stuck(self, running: Future[_T], loop: asyncio.AbstractEventLoop) -> None:
+        if not running.done():
             self._stuck += 1
-            loop = asyncio.get_running_loop()
-            work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free))
-        raise RedactionError(f"inspecting the request took {self._limit_s:g} s, so it reaches no cloud; send less")
+            running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free))
 
     def _free(self) -> None:
         self._stuck -= 1
@@ -97,7 +114,7 @@ async def inspected(
     """
     began_s, rulebook = monotonic(), router.rulebook
     try:
-        incoming = with_plain_names(incoming, rulebook.redactor)
+        incoming = with_plain_names(incoming, rulebook.redactor, router.names_key)
         redaction = await inspectors.redacted(rulebook.redactor, incoming)
         # What was masked by rules that are no longer in force is masked again.
         routed = router.route(incoming, interaction_id, now, redaction if router.rulebook is rulebook else None)
@@ -114,7 +131,10 @@ async def inspected(
 
 
 def _redact(redactor: RuleRedactor, incoming: Incoming) -> Redaction:
-    return redactor.redact(cast("dict[str, object]", incoming.request.body), sets_aside=True)
+    redaction = redactor.redact(cast("dict[str, object]", incoming.request.body), sets_aside=True)
+    if not is_writable(redaction.body):
+        raise RedactionError("the request is nested too deeply to be recorded; send it flatter")
+    return redaction
 
 
 def _size(incoming: Incoming) -> int:

@@ -1,19 +1,28 @@
-"""What a model name asks for: tools send vendors' names, which mean "route it"; a few names ask for a place."""
+"""What a model name asks for: tools send vendors' names, which mean "route it"; a few names ask for a place.
+
+A name that is nearly one of those few is refused, as what it says was to go elsewhere than to the cloud.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from registry.entities import Lane
 from registry.errors import UnknownModelError
 from registry.settings import UpstreamSettings, is_private
 from router.hints import NAME_PATTERN
+from router.name_slips import meant_by
 from router.problems import InvalidRequestError
 
 _PLACES = {"auto": None, "local": Lane.LOCAL_FAST, "cloud": Lane.CLOUD_ESCALATION}
-_SPECIALIST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}@[0-9]{1,9}")
+_SPECIALIST = re.compile(rf"{NAME_PATTERN.pattern}@[0-9]{{1,9}}")
+_OUR_VERSION = re.compile(rf"{NAME_PATTERN.pattern}@[1-9][0-9]{{0,4}}")
+"""As ours are numbered; vendors date theirs or pad them, as in claude-opus@20250514 and text-bison@001."""
+_SHOWN_CHARS, _NAMED = 100, 20
+_LIST_IT = "If a vendor has a model of this name, list it in models of its upstream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,7 @@ def read_place(
     cloud: str | None,
     is_specialist: Callable[[str], bool],
     specialists_of: Callable[[str], Collection[str] | None] = lambda _: None,
+    workflows: Callable[[], Collection[str]] = tuple,
 ) -> Place:
     """Say what a model name asks for.
 
@@ -56,9 +66,10 @@ def read_place(
         cloud: the policy's cloud, UPSTREAM/MODEL.
         is_specialist: whether the registry knows a specialist by this name.
         specialists_of: the specialists of a workflow, None where it is not known.
+        workflows: the known workflows.
 
     Raises:
-        UnknownModelError: it names a specialist that a known workflow does not have.
+        UnknownModelError: it names a specialist that there is not, or is nearly the name of a place.
         InvalidRequestError: `workflow:` is followed by something that is no name.
 
     """
@@ -74,16 +85,32 @@ def read_place(
     if target is not None:
         private = is_private(upstreams[target.upstream], target.model)
         return Place(target, Lane.LOCAL_PRIVATE if private else Lane.CLOUD_ESCALATION)
-    others = specialists_of(workflow) if workflow and not _is_listed(model, upstreams) else None
-    if others is not None:
-        # Vendors call models so too, as in claude@20240620: none of our workflows is called as theirs are.
-        known = f"name one of {', '.join(others)}, or workflow:{workflow}" if others else "it has none yet"
-        raise UnknownModelError(f"workflow {workflow!r} has no specialist {model!r}; {known}")
+    listed = [name for upstream in upstreams.values() for name in upstream.models]
+    if model not in listed:
+        head, sign, _ = model.partition("@")
+        if sign:
+            _check_specialist(model, head, specialists_of(head), workflows)
+        elif model in workflows():
+            raise UnknownModelError(f"{model!r} is a workflow; did you mean 'workflow:{model}'? {_LIST_IT}")
+        vendors = {name.partition("/")[0] for name in (*listed, default.model if default else "")}
+        if meant := meant_by(model, upstreams, vendors):
+            raise UnknownModelError(f"nobody is called {model[:_SHOWN_CHARS]!r}; did you mean {meant!r}? {_LIST_IT}")
     return Place(_offering(model, upstreams, default))
 
 
-def _is_listed(model: str, upstreams: Mapping[str, UpstreamSettings]) -> bool:
-    return any(model in upstream.models for upstream in upstreams.values())
+def _check_specialist(
+    model: str, workflow: str, others: Collection[str] | None, workflows: Callable[[], Collection[str]]
+) -> None:
+    """Refuse the name of a specialist that there is not; vendors call models nearly so, as in claude@20240620."""
+    if others is not None:
+        known = f"name one of {', '.join(others)}, or workflow:{workflow}" if others else "it has none yet"
+        raise UnknownModelError(f"workflow {workflow!r} has no specialist {model[:_SHOWN_CHARS]!r}; {known}")
+    if _OUR_VERSION.fullmatch(model):
+        names = sorted(workflows())
+        near = get_close_matches(workflow, names, n=1)
+        known = f"known are {', '.join(names[:_NAMED]) or 'none yet'}."
+        known = f"did you mean workflow {near[0]!r}?" if near else known
+        raise UnknownModelError(f"there is no workflow {workflow!r} to have specialist {model!r}; {known} {_LIST_IT}")
 
 
 def _workflow_name(model: str) -> str:

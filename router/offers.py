@@ -80,7 +80,7 @@ class PolicyInput:
         if self.local_only:
             return "the task is local-only"
         if self.settings.offline:
-            return "policy.offline is set"
+            return self.settings.why_offline
         if not self.envelope.allows_escalation:
             return "the client allows no escalation"
         if self.budget:

@@ -21,6 +21,7 @@ from router.egress import Parcel, read_whole
 from router.fitness import wants_json
 from router.routed import Routed
 from router.upstream import CloudReply, UpstreamProblem, UpstreamStatusError
+from router.vendor_fields import tellable
 
 MAX_ANSWER_BYTES = 64 << 20
 _DRAIN_S = 0.1
@@ -42,14 +43,18 @@ async def frames_of(
 
     What arrived together leaves together: a write for each event would cost more than all else that is done with it.
     """
+    size_bytes = 0
     async for arrived in source:
         frames, broken = _forwarded(stream, arrived)
+        size_bytes += sum(map(len, arrived))
         if frames:
             yield frames
         if broken is not None:
             raise broken
         if stream.passage.ended:
             return
+        if size_bytes > MAX_ANSWER_BYTES:
+            raise UpstreamError(f"the answer of {upstream!r} is over {MAX_ANSWER_BYTES:,} bytes; it was cut off")
     raise UpstreamError(f"upstream {upstream!r} ended its stream without the end mark; the answer is not whole")
 
 
@@ -61,12 +66,22 @@ def _forwarded(stream: Stream, arrived: Sequence[bytes]) -> tuple[bytes, ModelBr
             shown, chunks = stream.passage.forward(data)
         except ModelBreederError as error:
             return b"".join(frames), error
+        except (RecursionError, orjson.JSONEncodeError) as error:
+            return b"".join(frames), too_deep(error)
         for chunk in chunks:
             stream.assembly.add(chunk)
         frames.append(shown)
         if stream.passage.ended:
             break
     return b"".join(frames), None
+
+
+def too_deep(error: Exception) -> UpstreamError:
+    """Return what a nesting beyond all walking and writing is to the client; raise anything else, a bug of ours."""
+    # orjson has one class for all that it cannot write.
+    if not isinstance(error, RecursionError) and str(error) != "Recursion limit reached":
+        raise error
+    return UpstreamError("the upstream's answer is nested too deeply; ask again")
 
 
 def parcel_of(attempt: Attempt) -> Parcel:
@@ -79,6 +94,7 @@ def parcel_of(attempt: Attempt) -> Parcel:
         headers=routed.vouched if routed.wire.surface == routed.incoming.dialect.surface else {},
         deadline_s=attempt.remaining_s,
         path=routed.wire.path,
+        left_out=tellable(routed.left_out),
     )
 
 
@@ -98,7 +114,17 @@ def passage_of(attempt: Attempt) -> Passage:
     return Translation(wire.decoder(), encoder, masker, json_text=wants_json(routed.chat))
 
 
-def shown_of(attempt: Attempt, raw: bytes, answer: JsonObject, completion: JsonObject) -> bytes:
+def whole_of(attempt: Attempt, raw: bytes) -> tuple[JsonObject, bytes]:
+    """Return a whole answer as a chat completion, and as the client gets it; UpstreamError where it is none."""
+    answer = answer_object(raw)
+    try:
+        completion = attempt.routed.wire.answer_to_chat(answer)
+        return completion, _shown_of(attempt, raw, answer, completion)
+    except (RecursionError, orjson.JSONEncodeError) as error:
+        raise too_deep(error) from error
+
+
+def _shown_of(attempt: Attempt, raw: bytes, answer: JsonObject, completion: JsonObject) -> bytes:
     """Return a whole answer as the client gets it, the upstream's own bytes where nothing has to change."""
     routed = attempt.routed
     spoken, masker = routed.incoming.dialect, routed.redaction.masker if restores(routed) else None

@@ -16,6 +16,7 @@ from router.offers import OPAQUE, BaseOffer, CloudOffer, LocalOffer, PolicyInput
 NOBODY = "none"
 HUMAN_REVIEW = "human_review"
 LOCAL_SUMMARY = "local_summary"
+_NEXT_STEP = "name a general local base in [local], or breed a specialist"
 _LOCAL_LANES = (Lane.LOCAL_FAST, Lane.LOCAL_PRIVATE)
 
 
@@ -108,7 +109,7 @@ def _serve_cloud(given: PolicyInput, reason: str, falls_back: bool = True) -> Ru
     return Ruling(Lane.CLOUD_ESCALATION, reason, target.upstream, target.name, stand_in if falls_back else HUMAN_REVIEW)
 
 
-def _stay(given: PolicyInput, lane: Lane, reason: str) -> Ruling:
+def _stay(given: PolicyInput, lane: Lane, reason: str, stays: str = "") -> Ruling:
     """Serve on the user's own machines or not at all; an expired evaluation is better than no answer."""
     if given.cloud and given.cloud.private and given.envelope.requested_lane is Lane.LOCAL_PRIVATE:
         target = given.cloud.target
@@ -119,8 +120,9 @@ def _stay(given: PolicyInput, lane: Lane, reason: str) -> Ruling:
     if not why_not:
         return _serve_local(given, lane, reason, escalates=False)
     if given.base is None or given.base.unfit:
-        base = f", nor can the general base serve: {given.base.unfit}" if given.base else ""
-        return Ruling(Lane.NO_OP, f"{reason}, and {why_not}{base}", fallback=HUMAN_REVIEW)
+        base = f", nor can the general base serve: {given.base.unfit}" if given.base else f"; {_NEXT_STEP}"
+        nobody = f"{reason}{stays}, and nothing on your machines can serve the task: {why_not}{base}"
+        return Ruling(Lane.NO_OP, nobody, fallback=HUMAN_REVIEW)
     return _serve_base(given, lane, f"{reason}, {why_not}, and the general base can serve it", escalates=False)
 
 
@@ -128,11 +130,13 @@ def _local_only(given: PolicyInput) -> Ruling | None:
     if not given.local_only:
         return None
     found = "customer data was found" if given.envelope.contains_customer_data else None
-    return _stay(given, Lane.LOCAL_PRIVATE, found or f"data class {given.envelope.data_class!r} is local-only")
+    reason = found or f"data class {given.envelope.data_class!r} is local-only"
+    return _stay(given, Lane.LOCAL_PRIVATE, reason, ", which never leaves")
 
 
 def _offline(given: PolicyInput) -> Ruling | None:
-    return _stay(given, Lane.LOCAL_FAST, "policy.offline is set") if given.settings.offline else None
+    why = given.settings.why_offline
+    return _stay(given, Lane.LOCAL_FAST, why) if why else None
 
 
 def _explicit_lane(given: PolicyInput) -> Ruling | None:

@@ -10,14 +10,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TypeAlias, get_args, get_type_hints
 
 from registry.entities import Lane, TaskEnvelope
-from registry.settings import PolicyRule, PolicySettings, TaskType
+from registry.settings import LOCAL_ONLY_CLASSES, PUBLIC, PolicyRule, PolicySettings, Settings, TaskType
 from router.conditions import compile_rule
+from router.data_classes import CODE
 from router.policy_notes import OWN_RULES, rule_notes
 
 Value: TypeAlias = str | int | float | bool | None
+_ALIKE = 0.8
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _ANY_TASK = TaskEnvelope("id", "a task")
 _TYPES = get_type_hints(TaskEnvelope)
@@ -25,7 +28,7 @@ _TYPES = get_type_hints(TaskEnvelope)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A rule or a check of the user's that does not do what it says, and why."""
+    """A rule, a check or a key of the user's that does not do what it says, and why."""
 
     rule: str | None
     what: str
@@ -35,6 +38,8 @@ class Problem:
     @property
     def line(self) -> str:
         """What a person is told."""
+        if self.rule is None and self.check is None:
+            return self.what
         named = f"rule {self.rule!r}" if self.check is None else f"policy.verify {self.check!r}"
         return f"{named}: {self.what}"
 
@@ -63,6 +68,44 @@ def steps(policy: PolicySettings) -> list[Step]:
 def problems(policy: PolicySettings) -> list[Problem]:
     """Return what is wrong with the user's own rules, which compile, in the order of the file."""
     return [*_name_problems(policy.rules), *_rule_problems(policy)]
+
+
+def notes(settings: Settings) -> list[str]:
+    """Return what a configuration leaves to nobody, in words; it may be meant so."""
+    policy, found = settings.policy, []
+    leaves = not policy.offline and (policy.cloud or any(one.models for one in settings.upstreams.values()))
+    if settings.local.general_upstream is None:
+        kept = ", ".join(policy.local_only_classes)
+        if not leaves:
+            found.append(
+                f"{_nobody_else(policy)}, so every request that no promoted specialist serves is refused (503)"
+            )
+        elif kept:
+            unserved = f"tasks of {kept} that no promoted specialist serves are refused (503)"
+            found.append(f"[local] names no general local base, so {unserved}")
+    told = {CODE, *(one.name for one in policy.classes if one.types or one.paths or one.patterns)}
+    untold = ", ".join(one for one in policy.local_only_classes if one not in told)
+    if untold:
+        found.append(
+            f"of local_only_classes {untold} are told by clients alone (hint data-class); [[policy.classes]] tells a "
+            "class by paths, patterns or types"
+        )
+    return [*found, *_misspelt_classes(policy)]
+
+
+def _misspelt_classes(policy: PolicySettings) -> Iterator[str]:
+    """Name the classes of rules and of local_only_classes that are nearly those which the project or a class has."""
+    known = {PUBLIC, CODE, *LOCAL_ONLY_CLASSES, *(one.name for one in policy.classes)}
+    ruled = {str(rule.when["data_class"]).lstrip("!= ") for rule in policy.rules if "data_class" in rule.when}
+    for name in sorted({*policy.local_only_classes, *ruled} - known):
+        near = get_close_matches(name.lower(), sorted(known), n=1, cutoff=_ALIKE)
+        if near:
+            yield f"nothing but this policy's own words names data class {name!r}; did you mean {near[0]!r}?"
+
+
+def _nobody_else(policy: PolicySettings) -> str:
+    cloud = policy.why_offline or "policy.cloud names no cloud"
+    return f"{cloud} and [local] names no general local base"
 
 
 def _conditions(rule: PolicyRule) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from registry.entities import Intent, Interaction, RouteDecision
+from registry.errors import UnknownModelError
 from registry.prompting import prompt_of
 from registry.settings import PolicySettings
 from router.dialects.known import dialect_of
@@ -27,6 +28,7 @@ from router.unreadable import RULE as UNREADABLE
 
 ERASED = "their content was erased"
 NOT_INSPECTED = "they could not be inspected, so no policy decided"
+NOT_NAMED = "their model name asks for what there is not"
 NOT_SERVED = "no upstream of the new configuration speaks their dialect"
 
 
@@ -42,6 +44,7 @@ class Replayer(Router):
 
         Raises:
             InvalidRequestError: the upstream that it is for has no words for its dialect.
+            UnknownModelError: its model name asks for what there is not, as a specialist that was withdrawn.
 
         """
         policy, asked = self.rulebook.policy, intent.envelope
@@ -127,6 +130,8 @@ def _decided_again(intent: Intent, present: Replayer, new: Replayer) -> Replayed
         after, now = new.again(intent, policy), present.again(intent, policy)
     except InvalidRequestError:
         return NOT_SERVED
+    except UnknownModelError:
+        return NOT_NAMED
     return Replayed(
         interaction_id=intent.interaction_id,
         at_utc=intent.at_utc,

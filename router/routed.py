@@ -9,6 +9,7 @@ from typing import cast
 
 from registry.entities import Lane, RouteDecision, TaskEnvelope
 from registry.prompting import Prompt
+from registry.settings import UpstreamSettings
 from router.asked_again import NO_ASK, Ask
 from router.chat import JsonObject
 from router.client_telemetry import is_own_vendor, without_telemetry
@@ -21,6 +22,7 @@ from router.policy import Route
 from router.redaction.opaque import put_back
 from router.redaction.redactor import Redaction
 from router.rulebook import Rulebook
+from router.vendor_fields import left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +92,22 @@ class Routed:
     def leaving(self) -> JsonObject:
         """The masked request as it leaves the machine, in its own dialect; what only its vendor may know stays here."""
         body = self.reduced.body if self.reduced else self.masked
-        return body if self._tells_its_vendor else without_telemetry(body)
+        upstream = self.upstream
+        if self.cloud is None or self.cloud.private or upstream is None:
+            return body
+        # Its own vendor a client tells of itself anyway.
+        is_told = is_own_vendor(self.incoming.dialect.surface, upstream.base_url)
+        return body if is_told else without_telemetry(body, upstream)
 
     @property
-    def _tells_its_vendor(self) -> bool:
-        """Whether the upstream is the user's own, or the client's own vendor, whom it tells of itself anyway."""
-        if self.cloud is None or self.cloud.private:
-            return True
-        upstream = self.rulebook.settings.upstreams[self.cloud.target.upstream]
-        return is_own_vendor(self.incoming.dialect.surface, upstream.base_url)
+    def upstream(self) -> UpstreamSettings | None:
+        """The settings of the upstream that it is for, None where it is for nobody."""
+        return self.rulebook.settings.upstreams[self.cloud.target.upstream] if self.cloud else None
+
+    @property
+    def left_out(self) -> list[str]:
+        """Which fields of the request, as its client calls them, the upstream does not get; none where nobody does."""
+        return left_out(self.incoming.dialect.surface, self.masked, self.upstream) if self.upstream else []
 
     @property
     def leaving_tokens(self) -> int:

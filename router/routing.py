@@ -64,14 +64,17 @@ class Router:
         loops: Loops | None = None,
         asked: AskedAgain | None = None,
         told: ToldClasses | None = None,
+        names_key: bytes = b"",
     ) -> None:
         """Begin with a rulebook and what is remembered of earlier tasks, which is nothing by default.
 
-        `engine_missing` says why no local engine can run, empty where one can.
+        `engine_missing` says why no local engine can run, empty where one can; `names_key` is the home's secret for
+        digests of names, for whoever records any.
         """
         self.rulebook = rulebook
         """What decides on the next request; a reload replaces it."""
         self.budgets = budgets
+        self.names_key = names_key
         self.loops = loops or Loops(time.monotonic)
         self._registry = registry
         self._prices = prices
@@ -97,6 +100,7 @@ class Router:
         Raises:
             RedactionError: something in it could not be inspected, so it may reach no cloud.
             InvalidRequestError: its hints contradict the place that its model name asks for, or name no data class.
+            UnknownModelError: its model name asks for what there is not.
 
         """
         rulebook = self.rulebook
@@ -173,7 +177,7 @@ class Router:
         """Return what a request's model name asks for; raise InvalidRequestError where its hints contradict it."""
         policy, upstreams = self._settings.policy, self._settings.upstreams
         model = incoming.request.model
-        place = read_place(model, upstreams, policy.cloud, self._is_specialist, self._specialists_of)
+        place = read_place(model, upstreams, policy.cloud, self._is_specialist, self._specialists_of, self._workflows)
         _check_agreement(place, incoming.hints)
         return place
 
@@ -201,6 +205,9 @@ class Router:
 
     def _is_specialist(self, name: str) -> bool:
         return self._registry.specialist(name) is not None
+
+    def _workflows(self) -> Collection[str]:
+        return self._registry.seen().told
 
     def _specialists_of(self, workflow: str) -> list[str] | None:
         """Return the names of a workflow's champion and of its first versions, None where it is not known."""
@@ -237,8 +244,7 @@ class Router:
         if hint in kept:
             self._told.tell(client, unmasked(), hint)
             return hint
-        recalled = self._told.recall(client, unmasked()) if len(self._told) else None
-        return recalled if recalled in kept else hint
+        return (self._told.recall(client, unmasked(), kept) if len(self._told) else None) or hint
 
     def _ask(self, incoming: Incoming, chat: JsonObject, payloads: Sequence[str]) -> Ask:
         session = session_of(incoming.request.body, incoming.hints.session, incoming.headers)

@@ -77,6 +77,10 @@ class Registry:
             _log.warning("the registry cannot be read, so the last known champions stay: %s", error)
         return self._standings
 
+    def seen(self) -> Standings:
+        """Return the champions as they were last read, which is some request ago at the most; no query."""
+        return self._standings if self._sequence is not None else self.current()
+
     def specialist(self, name: str) -> Specialist | None:
         """Return a specialist by its public name, None where there is none, or it was withdrawn."""
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from router.chat import JsonObject
 from router.chat_turns import objects, spoken
@@ -35,17 +35,19 @@ class ToldClasses:
         if digests:
             self._hold(digests[-1], data_class)
 
-    def recall(self, client: str, chat: JsonObject) -> str | None:
-        """Return the class that was given to the conversation that a request goes on with, None where none was."""
+    def recall(self, client: str, chat: JsonObject, local_only: Collection[str]) -> str | None:
+        """Return a local-only class that was given to the conversation that a request goes on with, None without one.
+
+        Its turns may have been given several, of which a changed policy may let some leave by now.
+        """
         self._forget_old()
         if not self._held:
             return None
-        known = next((digest for digest in _digests(client, chat) if digest in self._held), None)
-        if known is None:
-            return None
-        data_class = self._held[known][1]
-        self._hold(known, data_class)
-        return data_class
+        known = [digest for digest in _digests(client, chat) if digest in self._held]
+        classes = [self._held[digest][1] for digest in known]
+        for digest, data_class in zip(known, classes, strict=True):
+            self._hold(digest, data_class)
+        return next((one for one in classes if one in local_only), None)
 
     def _hold(self, digest: bytes, data_class: str) -> None:
         self._held[digest] = (self._monotonic(), data_class)

@@ -85,7 +85,7 @@ def kept_home(
 def kept_names(router: Router, incoming: Incoming) -> Incoming:
     """Return a request that could not be inspected with what may be kept of its names."""
     rulebook = router.rulebook
-    return with_kept_names(incoming, rulebook.redactor, rulebook.policy.data_classes)
+    return with_kept_names(incoming, rulebook.redactor, router.names_key, rulebook.policy.data_classes)
 
 
 class _Sealed(Masker):

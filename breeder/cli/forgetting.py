@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from breeder.cli.opening import opened, report
-from registry.errors import ConfigError, DataError
+from registry.errors import ConfigError, ConflictError, DataError, ModelBreederError, NotFoundError
 from router.cli.frame import JsonOption, read_source, say, say_json, say_table
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from breeder.deps import Deps
     from breeder.forgetting import Forgotten, Plan
@@ -62,24 +61,31 @@ def forget(
     """Erase what interactions said, for good, with every copy; what is given together must all hold."""
     from breeder.descent import Descent
     from breeder.forgetting import chosen, plan_forgetting
+    from registry.quotation import quoting
     from registry.retention import LONGEST_DAYS
     from registry.selection import Selection
 
     if before is not None and older_than is not None:
         raise ConfigError("--before and --older-than say the same; give one of them")
-    pattern = _pattern(matching) if matching is not None else None
-    with opened(context) as deps:
+    values = _values(matching) if matching is not None else {}
+    pattern = quoting(values.values()) if values else None
+    with opened(context, with_ledger=True) as deps:
         until = before.replace(tzinfo=UTC) if before else None
         if older_than is not None:
             until = deps.now() - timedelta(days=min(LONGEST_DAYS, older_than))
         ids = _whole_ids(deps, interactions) if interactions else None
-        wanted = Selection(ids, session, client, workflow, until, pattern)
+        wanted = Selection(ids, None if session is None else _names_of(deps, session), client, workflow, until, pattern)
         if wanted == Selection():
-            raise ConfigError("say what to forget: an ID, --session, --client, --workflow, --before or --matching")
+            raise ConfigError(
+                "say what to forget: an ID, --session, --client, --workflow, --before, --older-than or --matching"
+            )
         _finish(deps, dry_run)
         descent = Descent(withdraws=quarantine, empties=delete_specialists, quoting=pattern)
         plan = plan_forgetting(deps, chosen(deps, wanted), descent)
-        _show_and_do(deps, plan, _notes(deps, plan, wanted), dry_run=dry_run, yes=yes, as_json=as_json)
+        notes = [*_notes(deps, plan, wanted), *_masked(deps, values, found=plan.holds_anything)]
+        where = deps.database.file or "the ledger"
+        nothing = f"no interaction in {where} is selected, so there is nothing to forget"
+        _show_and_do(deps, plan, notes, nothing, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def sweep(context: typer.Context, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
@@ -88,33 +94,71 @@ def sweep(context: typer.Context, dry_run: DryRunOption = False, as_json: JsonOp
     from breeder.forgetting import plan_forgetting, plan_sweep
     from registry.erasing import scrub
     from registry.retention import expired, sweep, unknown_classes
+    from registry.settings import RetentionSettings
 
     with opened(context) as deps:
         for line in unknown_classes(deps.settings):
             report(line)
-        _finish(deps, dry_run)
+        waits_for = _finish(deps, dry_run)
         act = expired if dry_run else sweep
         if not dry_run:
             scrub(deps.database)
-        aged = [one for batch in act(deps.database, deps.settings.ledger.retention, deps.now()) for one in batch]
+        kept = deps.settings.ledger.retention
+        aged = [one for batch in act(deps.database, kept, deps.now()) for one in batch]
         plan = plan_sweep(deps, aged) or plan_forgetting(deps, (), Descent(spares=True))
-        _show_and_do(deps, plan, [], dry_run=dry_run, yes=True, as_json=as_json)
+        nothing = "[ledger.retention] keeps everything" if kept == RetentionSettings() else "nothing is too old"
+        nothing += ", and no copy is left of what was erased"
+        _show_and_do(deps, plan, [], nothing, dry_run=dry_run, yes=True, as_json=as_json)
+        if waits_for:
+            raise _waiting(waits_for)
 
 
-def _pattern(source: str) -> re.Pattern[str]:
-    """Return what finds the lines of a file; no message quotes them, nor what may be one in the place of a file."""
-    from registry.quotation import LEAST_CHARACTERS, quoting
+def _values(source: str) -> dict[int, str]:
+    """Return the lines of a file by their numbers; no message quotes them, nor what may be one in a file's place."""
+    from registry.quotation import LEAST_CHARACTERS
 
+    expected = "--matching takes a text file with one value a line, or - for standard input"
     try:
         lines = read_source(source).decode("utf-8").splitlines()
+    except NotFoundError:
+        raise NotFoundError(f"{expected}; there is no such file") from None
     except (DataError, UnicodeDecodeError):
-        raise ConfigError(
-            "--matching takes a text file with one value a line, or - for standard input; what was given is neither"
-        ) from None
-    values = [line.strip() for line in lines if line.strip()]
-    if not values or min(map(len, values)) < LEAST_CHARACTERS:
-        raise ConfigError(f"--matching needs values of at least {LEAST_CHARACTERS} characters, one a line")
-    return quoting(values)
+        raise DataError(f"{expected}; what was given cannot be read as that") from None
+    values = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
+    short = [number for number, value in values.items() if len(value) < LEAST_CHARACTERS]
+    if short or not values:
+        where = f"; line {short[0]} is shorter" if short else "; it has none"
+        raise DataError(f"--matching needs values of at least {LEAST_CHARACTERS} characters, one a line{where}")
+    return values
+
+
+def _masked(deps: Deps, values: Mapping[int, str], *, found: bool) -> list[str]:
+    """Return what is to be said of values that the ledger cannot hold, by their lines."""
+    from router.cli.masking import redactor_here, told_when_slow
+
+    if not values:
+        return []
+    choose = "choose interactions by --session, --client, --workflow, --before or --older-than"
+    try:
+        with told_when_slow("looking which of these values are masked before anything is recorded …"):
+            redactor = redactor_here(deps.settings.redaction)
+            lines = [str(number) for number, value in values.items() if redactor.redact({"text": value}).counts]
+    except ModelBreederError as error:
+        return [f"which of these values are masked before anything is recorded cannot be told: {error}"]
+    if lines:
+        which = f"line {lines[0]} is" if len(lines) == 1 else f"lines {', '.join(lines)} are"
+        never = "the ledger never held what stands there, but under other rules or ledger.keep_raw"
+        return [f"{which} masked before anything is recorded: {never}; {choose}"]
+    return [] if found else [f"what is masked as it is recorded, such as a password, is not found so; {choose}"]
+
+
+def _names_of(deps: Deps, session: str) -> list[str]:
+    """Return what the ledger may call a session: its name, or the digest for it where rules of its time masked it."""
+    from registry.own_secrets import secret_in
+    from router.given_names import NAMES_FILE, digest_of
+
+    file = deps.home.data / NAMES_FILE
+    return [session, digest_of(session, secret_in(file).encode()[:64])] if file.exists() else [session]
 
 
 def _whole_ids(deps: Deps, given: Sequence[str]) -> list[str]:
@@ -126,14 +170,28 @@ def _whole_ids(deps: Deps, given: Sequence[str]) -> list[str]:
     return ids
 
 
-def _finish(deps: Deps, dry_run: bool) -> None:
+def _finish(deps: Deps, dry_run: bool) -> str:
+    """Finish what earlier forgettings left, and return what one waits for still, an empty text where none does."""
     from breeder.forgetting import finish_pending
 
-    if not dry_run and (finished := finish_pending(deps)):
-        report(f"first finished {finished} earlier forgettings that were interrupted, or waited for answers")
+    pending = [] if dry_run else finish_pending(deps)
+    waiting = [one.waits_for for one in pending if one.waits_for]
+    if finished := len(pending) - len(waiting):
+        report(f"first finished {finished} earlier forgettings that were interrupted, or waited")
+    for waits_for in waiting:
+        report(f"an earlier forgetting is not finished yet: {waits_for}")
+    return next(iter(waiting), "")
+
+
+def _waiting(waits_for: str) -> ConflictError:
+    return ConflictError(
+        f"the ledger's contents are erased, and copies and specialists are left: {waits_for}, "
+        "then run `modelbreeder ledger sweep`, which finishes this"
+    )
 
 
 def _notes(deps: Deps, plan: Plan, wanted: Selection) -> list[str]:
+    from breeder.descent import keeps_what_it_learnt
     from registry.selection import named_so, unfinished_among
 
     notes = []
@@ -141,18 +199,27 @@ def _notes(deps: Deps, plan: Plan, wanted: Selection) -> list[str]:
         notes.append(f"{under_way} of them have not ended: what they are answered goes with the next forget or sweep")
     if wanted.quoting is not None and (named := named_so(deps.database, wanted.quoting)):
         notes.append(f"{named} interactions have it in the name of a client, workflow, model or class, which stays")
-    left = set(plan.specialists) - set(plan.emptied)
-    if left:
-        notes.append(f"{len(left)} specialists keep what they learnt; --delete-specialists removes that, too")
+    left = [deps.catalog.specialist(name) for name in sorted(set(plan.specialists) - set(plan.emptied))]
+    if keeping := sum(keeps_what_it_learnt(one, deps.store) for one in left):
+        notes.append(f"{keeping} specialists keep what they learnt; --delete-specialists removes that, too")
     return notes
 
 
-def _show_and_do(deps: Deps, plan: Plan, notes: Sequence[str], *, dry_run: bool, yes: bool, as_json: bool) -> None:
+def _show_and_do(
+    deps: Deps,
+    plan: Plan,
+    notes: Sequence[str],
+    nothing: str,
+    *,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
     from breeder.forgetting import forget
     from router.explaining import plain
 
     if not as_json:
-        _show(plan, notes)
+        _show(plan, notes, nothing)
     done: Forgotten | None = None
     if not dry_run and _is_meant(plan, yes):
         done = forget(deps, plan)
@@ -160,6 +227,8 @@ def _show_and_do(deps: Deps, plan: Plan, notes: Sequence[str], *, dry_run: bool,
         say_json({"plan": plain(plan), "notes": list(notes), "done": plain(done)})
     elif done is not None:
         _tell(done)
+    if done is not None and done.waits_for:
+        raise _waiting(done.waits_for)
 
 
 def _is_meant(plan: Plan, yes: bool) -> bool:
@@ -171,7 +240,16 @@ def _is_meant(plan: Plan, yes: bool) -> bool:
     return typer.confirm("Erase all of this for good?", err=True)
 
 
-def _show(plan: Plan, notes: Sequence[str]) -> None:
+def _show(plan: Plan, notes: Sequence[str], nothing: str) -> None:
+    if plan.holds_anything:
+        _list(plan)
+    else:
+        say(nothing)
+    for note in notes:
+        report(note)
+
+
+def _list(plan: Plan) -> None:
     rows: tuple[tuple[str, Collection[str]], ...] = (
         ("interactions", plan.interactions),
         ("datasets", plan.datasets),
@@ -185,8 +263,6 @@ def _show(plan: Plan, notes: Sequence[str]) -> None:
         ("workflows to breed again", plan.workflows),
     )
     say_table(("what", "count", "which"), [(what, str(len(some)), _some(some)) for what, some in rows])
-    for note in notes:
-        report(note)
 
 
 def _some(names: Collection[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from breeder.rung import Rung
+from registry.errors import NotFoundError
 from router.cli.frame import home_of, settings_of
 
 if TYPE_CHECKING:
@@ -39,12 +40,17 @@ def sockets() -> Path:
 
 
 @contextmanager
-def opened(context: typer.Context) -> Iterator[Deps]:
-    """Give the parts of the chosen home."""
+def opened(context: typer.Context, *, with_ledger: bool = False) -> Iterator[Deps]:
+    """Give the parts of the chosen home; `with_ledger` raises NotFoundError where it has no ledger, and makes none."""
     from breeder.deps import open_deps
+    from registry.database import sqlite_file
 
     home = home_of(context)
-    with open_deps(home, settings_of(home), sockets(), report) as deps:
+    settings = settings_of(home)
+    file = sqlite_file(settings.ledger.url or home.database_url)
+    if with_ledger and file is not None and not file.exists():
+        raise NotFoundError(f"there is no ledger {file}; name its home with --home or MODELBREEDER_HOME")
+    with open_deps(home, settings, sockets(), report) as deps:
         yield deps
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from registry.errors import DataError
+from registry.errors import DataError, NotFoundError
 from router.hints import NAME_PATTERN
 from router.redaction.redactor import Redactor
 
@@ -69,7 +69,8 @@ def read_tasks(files: Sequence[Path], limit: int | None = None) -> Reading:
     """Read all files; `limit` keeps the first so many lines of each split of each workload.
 
     Raises:
-        DataError: a file cannot be read, or no valid line is left.
+        NotFoundError: a file is not there.
+        DataError: one cannot be read, or no valid line is left.
     """
     tasks: dict[str, list[RehearsalTask]] = {}
     seen: set[tuple[str, str]] = set()
@@ -104,6 +105,8 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
             for number, line in enumerate(gzip.GzipFile(fileobj=raw) if zipped else raw, 1):
                 if line.strip():
                     yield number, line
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{file} is not there; give files of JSON lines, gzipped or not") from error
     except (OSError, EOFError, io.UnsupportedOperation) as error:
         raise DataError(f"{file} cannot be read: {error}; give JSON lines, gzipped or not") from error
 

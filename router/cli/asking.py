@@ -90,7 +90,7 @@ def incoming_of(text: str, workflow: str | None, lane: str | None, surface: str 
     headers = {name: value for name, value in hints.items() if value is not None}
     _check_options(headers, surface)
     dialect, request = (Chat(), _request(text)) if surface is None else read_question(text.encode(), surface)
-    return Incoming(dialect, request, parse_hints(headers.items(), request.body.get("metadata")), headers)
+    return Incoming(dialect, request, parse_hints(headers.items(), request.body.get("metadata"), request.body), headers)
 
 
 def _check_options(headers: Mapping[str, str], surface: str | None) -> None:
@@ -144,10 +144,21 @@ def _is_file(source: str) -> bool:
 
 async def _explain(home: Home, settings: Settings, incoming: Incoming) -> JsonObject:
     from router.deps import open_deps, real_outside
-    from router.explaining import explain
 
     async with open_deps(home, settings, real_outside(settings, os.environ)) as deps:
-        return explain(deps.router, incoming, deps.outside.new_id(), deps.outside.clock())
+        return await explained(deps, incoming)
+
+
+async def explained(deps: Deps, incoming: Incoming) -> JsonObject:
+    """Return what `explain` tells of a request, inspected as one that comes to the daemon."""
+    from functools import partial
+
+    from router.explaining import explain_beside
+    from router.inspection import inspected
+
+    name, now, turns = deps.outside.new_id(), deps.outside.clock(), deps.turns
+    inspect = partial(inspected, deps.router, turns.inspectors, incoming, name, now, turns.monotonic)
+    return await explain_beside(deps.router, incoming, name, now, inspect)
 
 
 async def _answer(

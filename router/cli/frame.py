@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typing_extensions import override
 
-from registry.errors import DataError, ModelBreederError
+from registry.errors import DataError, ModelBreederError, NotFoundError
 from registry.home import Home, find_home
 
 if TYPE_CHECKING:
@@ -46,31 +46,31 @@ def home_of(context: typer.Context) -> Home:
 
 
 def settings_of(home: Home) -> Settings:
-    """Read the settings of a home, as the file of the project narrows them in whose folder the command runs."""
-    return settings_under(project_of(home), home)
+    """Read the settings of a home, as the files of the project narrow them in whose folder the command runs."""
+    return settings_under(projects_of(home), home)
 
 
-def settings_under(project: Project | None, home: Home) -> Settings:
-    """Read the settings of a home in a project, and say beside the output what of its file does not count."""
+def settings_under(projects: Sequence[Project], home: Home) -> Settings:
+    """Read the settings of a home in a project, and say beside the output what of its files does not count."""
     from registry import narrowing
 
-    settings, lines = narrowing.settings_under(project, home.config_file)
+    settings, lines = narrowing.settings_under(projects, home.config_file)
     for line in lines:
         sys.stderr.write(f"modelbreeder: {line}\n")
     return settings
 
 
-def project_of(home: Home) -> Project | None:
-    """Return the file of the project in whose folder the command runs, None where there is none."""
-    from registry.project_file import find_project_file, read_project
+def projects_of(home: Home) -> tuple[Project, ...]:
+    """Return the files of the project in whose folder the command runs, that of the outermost folder first."""
+    from registry.project_file import find_project_files, read_project
     from registry.trust import TRUST_FILE, TrustStore
 
     try:
         folder = Path.cwd()
     except OSError:
-        return None
-    file = find_project_file(folder, home.config_file)
-    return None if file is None else read_project(file, TrustStore(home.data / TRUST_FILE).is_trusted)
+        return ()
+    store = TrustStore(home.data / TRUST_FILE)
+    return tuple(read_project(file, store.is_trusted) for file in find_project_files(folder, home.config_file))
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
@@ -129,11 +129,13 @@ def exit_code_of(error: ModelBreederError) -> int:
 
 
 def read_source(source: str) -> bytes:
-    """Return the bytes of a file, of standard input for `-`, or raise DataError."""
+    """Return the bytes of a file, of standard input for `-`; raise NotFoundError, or DataError for no file."""
     if source == "-":
         return sys.stdin.buffer.read()
     try:
         return Path(source).read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{source} is not there; name a file, or - for standard input") from error
     except OSError as error:
         raise DataError(f"{source} cannot be read: {error.strerror}; name a file, or - for standard input") from error
 

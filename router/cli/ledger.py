@@ -157,6 +157,8 @@ def _summary(one: Interaction) -> dict[str, object]:
         "interaction": intent.interaction_id,
         "at_utc": intent.at_utc,
         "parent": intent.parent_id,
+        "client": intent.client,
+        "session": intent.envelope.session,
         "workflow": intent.envelope.workflow,
         "lane": intent.decision.lane,
         "rule": intent.decision.rule,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +15,10 @@ from registry.errors import ConfigError, DataError
 from router.cli.frame import home_of, read_text, say, say_json, settings_of
 
 if TYPE_CHECKING:
+    from registry.settings import RedactionSettings
     from router.redaction.redactor import RuleRedactor
+
+_SLOW_S = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -28,12 +33,11 @@ def redact(
     jsonl: Annotated[bool, typer.Option(help='Map lines {"text"} to {"text","spans"}.')] = False,
 ) -> None:
     """Show a text as it would leave the machine; values are never printed."""
-    from router.redaction.redactor import redactor_of
-
     if as_json and jsonl:
         raise ConfigError("give one of --json and --jsonl: the first lists spans, the second maps lines")
-    redactor = redactor_of(settings_of(home_of(context)).redaction)
-    text = read_text(source)
+    text, settings = read_text(source), settings_of(home_of(context)).redaction
+    with told_when_slow("loading the detectors that [redaction] names …"):
+        redactor = redactor_here(settings)
     if jsonl:
         for line in masked_lines(text.splitlines(), redactor):
             say(line)
@@ -43,6 +47,30 @@ def redact(
         )
     else:
         sys.stdout.write(masked(text, redactor))
+
+
+def redactor_here(settings: RedactionSettings) -> RuleRedactor:
+    """Return the redactor of settings, with all detectors in this process."""
+    from router.redaction.redactor import redactor_of
+
+    if settings.presidio and settings.ner_model is not None:
+        with suppress(ImportError):
+            # It looks for torch once, when it is imported, and Presidio is imported where torch cannot be found.
+            import spacy  # noqa: F401
+    return redactor_of(settings)
+
+
+@contextmanager
+def told_when_slow(line: str, after_s: float = _SLOW_S) -> Iterator[None]:
+    """Say on a terminal what takes long, once it does."""
+    timer = threading.Timer(after_s, sys.stderr.write, (f"{line}\n",))
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def masked(text: str, redactor: RuleRedactor) -> str:

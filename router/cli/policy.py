@@ -20,7 +20,7 @@ from router.cli.frame import JsonOption, home_of, say, say_json, say_table, sett
 
 if TYPE_CHECKING:
     from registry.database import Database
-    from registry.settings import PolicySettings, Settings
+    from registry.settings import Settings
     from router.policy_check import Problem
     from router.replayed import Money, Replay
 
@@ -37,38 +37,47 @@ def check(
 ) -> None:
     """Check a configuration and list its rules in the order in which they are tried; exits with 2 if it is wrong."""
     from router.explaining import plain
-    from router.policy_check import steps
+    from router.policy_check import notes, steps
 
     where = file or home_of(context).config_file
     try:
-        policy, found = _checked(context, file)
+        settings, found = _checked(context, file)
     except ConfigError as error:
         if as_json:
-            say_json({"file": str(where), "ok": False, "problems": [{"rule": None, "what": str(error)}], "rules": []})
+            wrong = [{"rule": None, "what": str(error)}]
+            say_json({"file": str(where), "ok": False, "problems": wrong, "notes": [], "rules": []})
         raise
+    left, rules = notes(settings), steps(settings.policy)
     if as_json:
-        say_json(plain({"file": str(where), "ok": not found, "problems": found, "rules": steps(policy)}))
+        say_json(plain({"file": str(where), "ok": not found, "problems": found, "notes": left, "rules": rules}))
     else:
-        listed = enumerate(steps(policy), 1)
+        listed = enumerate(rules, 1)
         say_table(
             ("", "rule", "lane", "when"),
             [(str(number), step.name, step.lane or "-", step.what) for number, step in listed],
         )
-        say("\n".join(f"wrong: {one.line}" for one in found) or f"{where}: {_all_well(where)}")
+        for line in (*(f"wrong: {one.line}" for one in found), *(f"note: {line}" for line in left)):
+            say(line)
+        if not found:
+            say(f"{where}: {_all_well(where)}")
     if found:
-        raise ConfigError(f"{where}: {len(found)} problems in its policy; mend or remove what is named")
+        counted = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        raise ConfigError(f"{where}: {counted} in its policy; mend or remove what is named")
 
 
 def _all_well(where: Path) -> str:
     return "nothing is wrong" if where.exists() else "there is no such file, so the defaults hold; modelbreeder init"
 
 
-def _checked(context: typer.Context, file: Path | None) -> tuple[PolicySettings, tuple[Problem, ...]]:
-    """Return a policy that the daemon would load, and what is wrong with it all the same."""
+def _checked(context: typer.Context, file: Path | None) -> tuple[Settings, list[Problem]]:
+    """Return settings that the daemon would load, and what is wrong with them all the same."""
+    from registry.retention import unknown_classes
+    from router.policy_check import Problem
     from router.reloading import open_rulebook
 
     settings = _read(file) if file else settings_of(home_of(context))
-    return settings.policy, asyncio.run(open_rulebook(settings)).problems
+    problems = asyncio.run(open_rulebook(settings)).problems
+    return settings, [*problems, *(Problem(None, line) for line in unknown_classes(settings))]
 
 
 @app.command()

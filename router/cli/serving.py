@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry.home import Home
-from router.cli.frame import home_of, project_of, say, settings_under
+from router.cli.frame import home_of, projects_of, say, settings_under
 
 if TYPE_CHECKING:
     # pydantic takes 0.15 s to import, which `--help` must not wait for.
@@ -37,18 +37,18 @@ def serve(
 ) -> None:
     """Run the router daemon on 127.0.0.1 until Ctrl-C or SIGTERM."""
     home = home_of(context)
-    project = project_of(home)
-    settings = settings_under(project, home)
+    projects = projects_of(home)
+    settings = settings_under(projects, home)
     if install:
         raise typer.Exit(_install(home, settings, [] if port is None else ["--port", str(port)], dry_run=dry_run))
     if dry_run:
         raise typer.BadParameter("--dry-run goes with --install")
     if port is not None:
         settings = settings.model_copy(update={"daemon": settings.daemon.model_copy(update={"port": port})})
-    raise typer.Exit(_run(home, settings, project))
+    raise typer.Exit(_run(home, settings, projects))
 
 
-def _run(home: Home, settings: Settings, project: Project | None) -> int:
+def _run(home: Home, settings: Settings, projects: Sequence[Project]) -> int:
     from registry import narrowing
     from router.deps import real_outside
     from router.log_lines import logging_to
@@ -58,8 +58,8 @@ def _run(home: Home, settings: Settings, project: Project | None) -> int:
     tell: Callable[[str], None] = logging.getLogger("modelbreeder.router").info if as_json else _say
 
     def read(file: Path, must_exist: bool) -> Settings:
-        # What the project's file said at the start also holds for what the home's own says later.
-        return narrowing.settings_under(project, file, must_exist=must_exist)[0]
+        # What the project's files said at the start also holds for what the home's own says later.
+        return narrowing.settings_under(projects, file, must_exist=must_exist)[0]
 
     with logging_to(sys.stderr, as_json=as_json):
         return run_daemon(home, settings, real_outside(settings, os.environ), os.environ, tell, read)

@@ -65,8 +65,8 @@ def _list(store: TrustStore, *, as_json: bool) -> None:
 
 def _trust(home: Home, store: TrustStore, file: Path, *, yes: bool) -> None:
     from registry.ids import utc_now
-    from registry.narrowing import changes
     from registry.project_file import read_project
+    from registry.trust_changes import changes
 
     if not file.is_symlink() and not file.exists():
         raise NotFoundError(f"{file} is not there; name the folder of a project that has one")
@@ -76,8 +76,12 @@ def _trust(home: Home, store: TrustStore, file: Path, *, yes: bool) -> None:
     if project.trusted:
         say(f"{file} is trusted already, as it is")
         return
+    try:
+        lines = changes(project, home.config_file)
+    except ConfigError as error:
+        raise ConfigError(f"{file} cannot count beside your own file: {error}; mend it first") from error
     say(f"{file} would change:")
-    for line in changes(project, home.config_file) or ["nothing"]:
+    for line in lines or ["nothing"]:
         say(f"  {line}")
     _ask(project, yes=yes)
     home.prepare()

@@ -42,6 +42,8 @@ _OF_SOMEBODY: Final = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_NUMBER: Final = 48
+MOST_PUT_BACK: Final = 64 << 20
+"""So many characters of values at most go into one whole answer."""
 
 
 class Masker:
@@ -116,8 +118,21 @@ class Masker:
         return apply(text, restorations(text, self._vocabulary, self._escaped_values()))
 
     def restore_json(self, value: object) -> object:
-        """Return a JSON value, such as a whole answer, with every string restored; JSON inside strings stays JSON."""
-        return edit_value(value, self._restoring)
+        """Return a JSON value, such as a whole answer, with every string restored; JSON inside strings stays JSON.
+
+        An answer that says a long value again and again gets it so often that memory holds it; then its name stays.
+        """
+        put_back = 0
+
+        def restoring(text: str, key: str) -> Iterator[Edit]:
+            nonlocal put_back
+            for edit in self._restoring(text, key):
+                put_back += len(edit.replacement)
+                if put_back > MOST_PUT_BACK:
+                    return
+                yield edit
+
+        return edit_value(value, restoring)
 
     def restorer(self, *, json_text: bool = False) -> StreamRestorer:
         """Return a restorer for one stream of plain text, or of JSON text such as tool arguments."""

@@ -8,9 +8,13 @@ the one here fails, so that the request reaches no cloud.
 
 from __future__ import annotations
 
+import logging
 import re
+import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, cast
 
 from registry.errors import ConfigError
 from router.redaction.spans import Span, merge
@@ -33,6 +37,8 @@ _CONTEXT_BONUS: Final = 0.35
 _LEAST_IN_CONTEXT: Final = 0.4
 _CONTEXT_SIZE: Final = 48
 _PATTERN_LIMIT_S: Final = 5.0
+# Presidio looks for them for the sake of models that are not used here: 4.7 s of 5.6, and most of the memory.
+_NEEDLESS: Final = ("torch", "transformers")
 
 
 class PresidioPatterns:
@@ -41,7 +47,7 @@ class PresidioPatterns:
     unbounded: Final = True
 
     def __init__(self, least_score: float) -> None:
-        """Import and build the recognizers, which takes seconds; raise ConfigError where the extra is missing."""
+        """Import and build the recognizers, which takes a second; raise ConfigError where the extra is missing."""
         self._least = least_score
         self._rules = [_Rule(one) for one in _recognizers()]
 
@@ -97,6 +103,11 @@ def _any_word(words: Iterable[str]) -> re.Pattern[str]:
 
 
 def _recognizers() -> list[PatternRecognizer]:
+    with _unless_there(_NEEDLESS), _quiet("presidio-analyzer"):
+        return _built()
+
+
+def _built() -> list[PatternRecognizer]:
     try:
         from presidio_analyzer import PatternRecognizer, RecognizerRegistry
         from presidio_analyzer.nlp_engine import NoOpNlpEngine
@@ -112,3 +123,28 @@ def _recognizers() -> list[PatternRecognizer]:
     return sorted(
         (one for one in known if one.supported_entities[0] in _ENTITIES), key=lambda one: one.supported_entities[0]
     )
+
+
+@contextmanager
+def _unless_there(names: Iterable[str]) -> Iterator[None]:
+    """Let nobody import modules meanwhile that are not imported yet."""
+    absent = [name for name in names if name not in sys.modules]
+    hidden: dict[str, ModuleType | None] = cast("dict[str, ModuleType | None]", sys.modules)
+    hidden.update(dict.fromkeys(absent))
+    try:
+        yield
+    finally:
+        for name in absent:
+            del hidden[name]
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Let a logger tell errors alone meanwhile: it warns of each recognizer of a language that is not asked for."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -25,6 +25,7 @@ from breeder.recipe import DataPart, LoraPart, Recipe, TrainingPart
 from breeder.training import ChatExample, train_adapter
 from registry.artifacts import ArtifactStore
 from registry.entities import PromptTrim, SpecialistKind, Verdict
+from registry.errors import ModelBreederError
 from registry.settings import LocalSettings, RedactionSettings
 from router.engine.protocol import GenerateRequest, Message, Piece
 from router.engines import engine_for
@@ -114,6 +115,22 @@ def test_who_gives_a_canary_away_is_refused_by_the_engine_that_would_serve_it(ba
     assert (measured.result.verdict, measured.promising, measured.chance) == (Verdict.FAIL, False, 0.0)
     assert "refused" not in unprobed.result.reason
     assert breeding.judge_favourite([Bred(measured, breeding.recipe, run)])[0].measured.judged is False
+
+
+def test_a_task_that_leaves_no_room_for_a_canary_stops_no_breeding(base: Base, tmp_path: Path) -> None:
+    whole = LocalSettings().context
+    candidate = Candidate("descendant", SpecialistKind.LORA, base.gguf, Stack(PromptTrim(), whole - 8))
+    some = draw_canaries("a dataset", 1, 40)
+
+    assert probe(breeding_of(tmp_path, some).bench, candidate, some, ROWS).given_away == 0
+
+
+def test_an_engine_that_fails_ends_the_probe_with_its_own_error(base: Base, tmp_path: Path) -> None:
+    candidate = Candidate("descendant", SpecialistKind.LORA, base.gguf, Stack(PromptTrim(), 8, adapter=tmp_path / "no"))
+    some = draw_canaries("a dataset", 1, 40)
+
+    with pytest.raises((ModelBreederError, OSError)):
+        probe(breeding_of(tmp_path, some).bench, candidate, some, ROWS)
 
 
 async def _said(base: Base, folder: Path, prompt: str) -> str:

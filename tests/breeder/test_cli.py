@@ -4,11 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from breeder.cli import app
 from breeder.rehearsal.staging import clear_rehearsal
 from registry.catalog import Catalog
 from registry.database import open_database
 from registry.entities import Specialist, SpecialistKind, Workflow
+from registry.errors import DataError, NotFoundError
 from registry.home import Home
 from registry.ids import new_id
 from registry.ledger import Ledger
@@ -33,7 +36,7 @@ def call(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("breed", "w", "--recipe", "sedling"), 3, "no recipe 'sedling'; known: debug"),
         (("breed", "w", "--set", "lora.rank=none"), 2, "lora.rank"),
         (("recipes", "show", "nope.toml"), 3, "no recipe"),
-        (("rehearse", "missing.jsonl"), 1, "missing.jsonl cannot be read"),
+        (("rehearse", "missing.jsonl"), 3, "missing.jsonl is not there"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_a_documented_exit_code(
@@ -43,6 +46,36 @@ def test_a_users_mistake_is_one_line_and_a_documented_exit_code(
     assert result.returncode == code, result.stderr
     assert result.stderr.count("\n") == 1, result.stderr
     assert told in result.stderr
+
+
+_READING = [
+    ("explain",),
+    ("run",),
+    ("spec",),
+    ("redact",),
+    ("feedback", "x", "--correct"),
+    ("policy", "check"),
+    ("policy", "replay"),
+    ("trust",),
+    ("recipes", "check"),
+    ("recipes", "show"),
+    ("mine", "desk", "--recipe"),
+    ("breed", "desk", "--recipe"),
+    ("rehearse",),
+    ("ledger", "forget", "--matching"),
+]
+
+
+@pytest.mark.parametrize("command", _READING, ids=" ".join)
+def test_a_file_that_is_not_there_is_not_found_whoever_reads_it(tmp_path: Path, command: tuple[str, ...]):
+    done = CliRunner().invoke(app, ["--home", str(tmp_path), *command, str(tmp_path / "missing.txt")])
+    assert isinstance(done.exception, NotFoundError), done.output
+
+
+@pytest.mark.parametrize("command", [("run",), ("redact",), ("rehearse",), ("ledger", "forget", "--matching")])
+def test_what_is_no_file_is_there_and_cannot_be_read(tmp_path: Path, command: tuple[str, ...]):
+    done = CliRunner().invoke(app, ["--home", str(tmp_path), *command, str(tmp_path)])
+    assert isinstance(done.exception, DataError), done.output
 
 
 def test_a_rehearsal_does_not_touch_a_folder_that_no_rehearsal_made(tmp_path: Path):

@@ -15,16 +15,18 @@ from pathlib import Path
 import orjson
 import pytest
 
-from breeder.breeding import mine_workflow
+from breeder.breeding import breed, mine_workflow
+from breeder.copies import datasets
 from breeder.dataset import FORGOTTEN, load, write_atomically
 from breeder.deps import Deps
-from breeder.descent import Descent
+from breeder.descent import Descent, keeps_what_it_learnt
 from breeder.forgetting import Plan, chosen, finish_pending, forget, plan_forgetting, plan_sweep
+from breeder.recipe import DataPart, Recipe
 from breeder.run_folder import exclusive
 from breeder.tracking import MlflowTracker
 from registry.entities import PromotionAction, Purpose, Specialist, SpecialistKind
 from registry.erasing import erase
-from registry.errors import ArtifactError, ConflictError, RefusedError
+from registry.errors import ArtifactError, DataError, RefusedError
 from registry.quotation import quoting
 from registry.retention import sweep
 from registry.selection import Selection
@@ -253,12 +255,71 @@ def test_measured_answers_outside_a_breeding_go_with_their_rows(deps: Deps, bred
     assert [path.name for path in sorted(folder.iterdir())] == ["evaluate-b.jsonl", "lock"]
 
 
-def test_nothing_is_forgotten_under_a_breeding_that_runs(deps: Deps, bred: BredHome) -> None:
+def test_under_a_breeding_the_ledger_is_erased_at_once_and_the_copies_when_it_has_ended(
+    root: Path, deps: Deps, bred: BredHome
+) -> None:
     plan = planned(deps, by_id(bred.forgotten_id))
-    with exclusive(deps.home.runs, WORKFLOW), pytest.raises(ConflictError, match="is being bred"):
-        forget(deps, plan)
-    assert not deps.ledger.interaction(bred.forgotten_id).erased
-    assert finish_pending(deps) == 0
+    with exclusive(deps.home.runs, WORKFLOW):
+        done = forget(deps, plan)
+        assert f"is being bred or evaluated by process {os.getpid()} since 2" in done.waits_for
+        assert deps.ledger.interaction(bred.forgotten_id).erased
+        assert not any(SECRET.encode() in path.read_bytes() for path in root.glob("data/ledger.db*"))
+        assert [each.forgotten for each in datasets(deps.home)] == [False]
+        assert [one.waits_for for one in finish_pending(deps)] == [done.waits_for]
+        late = few_shot(deps, bred, bred.forgotten_id)
+    assert [one.waits_for for one in finish_pending(deps)] == [""]
+    assert files_with(root, SECRET) == []
+    assert deps.catalog.specialist(late.name).withdrawn
+    assert finish_pending(deps) == []
+
+
+def test_a_breeding_first_finishes_what_waited_for_one_that_died(root: Path, deps: Deps, bred: BredHome) -> None:
+    with exclusive(deps.home.runs, WORKFLOW):
+        assert forget(deps, planned(deps, by_id(bred.forgotten_id))).waits_for
+    assert files_with(root, SECRET) != []
+    with pytest.raises(DataError):
+        breed(deps, WORKFLOW, Recipe(name="greedy", data=DataPart(minimum_rows=10_000)))
+    assert files_with(root, SECRET) == []
+
+
+def test_what_a_breeding_enrols_between_plan_and_deed_goes_too(root: Path, deps: Deps, bred: BredHome) -> None:
+    with exclusive(deps.home.runs, WORKFLOW):
+        plan = planned(deps, by_id(bred.forgotten_id))
+        late = few_shot(deps, bred, bred.forgotten_id)
+    assert forget(deps, plan).waits_for == ""
+    assert deps.catalog.specialist(late.name).withdrawn
+    assert files_with(root, SECRET) == []
+
+
+def test_what_another_process_finishes_meanwhile_is_none_of_ours(deps: Deps, bred: BredHome) -> None:
+    with exclusive(deps.home.runs, WORKFLOW):
+        forget(deps, planned(deps, by_id(bred.forgotten_id)))
+        forget(deps, planned(deps, by_id("i00002")))
+    first, second = sorted((deps.home.data / "forgetting").glob("*.json"))
+
+    def now() -> datetime:
+        second.unlink(missing_ok=True)
+        return START
+
+    assert len(finish_pending(replace(deps, now=now))) == 1
+    assert not first.exists()
+
+
+def test_a_sweep_spares_what_a_breeding_enrols_before_it_ends(deps: Deps, bred: BredHome) -> None:
+    plan = plan_sweep(deps, [bred.forgotten_id])
+    assert plan is not None
+    with exclusive(deps.home.runs, WORKFLOW):
+        assert forget(deps, plan).waits_for
+        late = few_shot(deps, bred, bred.forgotten_id)
+    finish_pending(deps)
+    assert [each.forgotten for each in datasets(deps.home)] == [True]
+    assert not deps.catalog.specialist(late.name).withdrawn
+
+
+def test_what_a_specialist_learnt_is_kept_until_its_files_are_removed(deps: Deps, bred: BredHome) -> None:
+    for descent, kept in ((Descent(withdraws=True), True), (EVERYTHING, False)):
+        forget(deps, planned(deps, by_id(bred.forgotten_id), descent))
+        assert keeps_what_it_learnt(deps.catalog.specialist(bred.specialist), deps.store) == kept
 
 
 def test_to_forget_again_changes_nothing(deps: Deps, bred: BredHome) -> None:
@@ -302,7 +363,7 @@ def test_killed_at_any_step_it_is_finished_by_the_next_one(
         root = Path(shutil.copytree(template[0], tmp_path / str(step)))
         killed = killed_at(root, bred, step)
         with opened_home(root) as deps:
-            finished.append(finish_pending(deps))
+            finished.append(len(finish_pending(deps)))
             assert not finished[-1] or files_with(root, SECRET) == [], step
             forget(deps, planned(deps, by_id(bred.forgotten_id), EVERYTHING))
             assert files_with(root, SECRET) == [], step
@@ -321,9 +382,9 @@ def test_what_was_written_down_is_finished_without_being_asked_for_again(
     folder.mkdir()
     write_atomically(folder / "one.json", orjson.dumps(plan))
     assert SECRET not in (folder / "one.json").read_text()
-    assert finish_pending(deps) == 1
+    assert len(finish_pending(deps)) == 1
     assert files_with(root, SECRET) == []
-    assert finish_pending(deps) == 0
+    assert finish_pending(deps) == []
 
 
 def test_what_a_request_under_way_is_answered_goes_with_the_next_one(root: Path, deps: Deps) -> None:
@@ -335,10 +396,10 @@ def test_what_a_request_under_way_is_answered_goes_with_the_next_one(root: Path,
     export_record(deps.ledger, "i00500", deps.home.runs)
     assert SECRET.encode() in b"".join(path.read_bytes() for path in root.glob("data/ledger.db*"))
     forget(deps, planned(deps, by_id("i00001")))
-    assert finish_pending(deps) == 1
+    assert len(finish_pending(deps)) == 1
     assert not (deps.home.runs / "i00500.json").exists()
     assert deps.ledger.interaction("i00500").outcome.response is None
-    assert finish_pending(deps) == 0
+    assert finish_pending(deps) == []
 
 
 def test_a_sweep_takes_the_copies_of_what_grew_too_old_and_specialists_outlive_it(

@@ -28,7 +28,7 @@ def test_a_daemon_serves_on_and_brings_nothing_back(tmp_path: Path) -> None:
             assert status == 200
             assert files_with(home, SECRET)
             with opened_home(home) as deps:
-                plan = plan_forgetting(deps, chosen(deps, Selection(session=SECRET)), Descent())
+                plan = plan_forgetting(deps, chosen(deps, Selection(sessions=[SECRET])), Descent())
                 assert plan.interactions == (headers["x-modelbreeder-interaction"],)
                 forget(deps, plan)
             assert files_with(home, SECRET) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -13,11 +14,16 @@ import pytest
 from typer.testing import CliRunner
 
 from breeder.cli import app
+from breeder.deps import open_deps
+from breeder.run_folder import exclusive
 from registry.entities import Interaction
 from registry.errors import ModelBreederError
+from registry.home import Home
+from registry.settings import load_settings
 from router.cli.frame import exit_code_of
 from tests.breeder.homes import SECRET, WORKFLOW, files_with, opened_home, record
 from tests.breeder.makers import interaction
+from tests.router.making import run, task, world
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,6 +94,7 @@ def test_a_dry_run_shows_what_would_go_and_erases_nothing(home: Path) -> None:
         (("--client", "local", "--older-than", "30"), ["i00001", "i00002"]),
         (("--workflow", WORKFLOW, "--before", f"{datetime.now(UTC) - timedelta(days=50):%Y-%m-%d}"), ["i00001"]),
         (("--session", "nobody"), []),
+        (("--session", "", "--client", "local"), []),
         (("--older-than", "9999999"), []),
     ],
 )
@@ -113,24 +120,117 @@ def test_a_value_is_never_an_argument_and_never_told(home: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "told"),
+    ("arguments", "stdin", "code", "told"),
     [
-        ((), "", "say what to forget"),
-        (("--matching", SECRET), "", "one value a line, or - for standard input"),
-        (("--matching", "-"), "ab\n", "at least 3 characters"),
-        (("--matching", "-"), "\n", "at least 3 characters"),
-        (("--before", "2026-01-01", "--older-than", "3"), "", "give one of them"),
-        (("i0000",), "", "begins several ids"),
+        ((), "", 2, "--before, --older-than or --matching"),
+        (("--matching", SECRET), "", 3, "one value a line, or - for standard input; there is no such file"),
+        (("--matching", "/"), "", 1, "what was given cannot be read as that"),
+        (("--matching", "-"), "first\n\nab\n", 1, "at least 3 characters, one a line; line 3 is shorter"),
+        (("--matching", "-"), "\n", 1, "at least 3 characters, one a line; it has none"),
+        (("--before", "2026-01-01", "--older-than", "3"), "", 2, "give one of them"),
+        (("i0000",), "", 2, "begins several ids"),
     ],
 )
 def test_a_users_mistake_is_one_line_that_echoes_no_value(
-    home: Path, arguments: tuple[str, ...], stdin: str, told: str
+    home: Path, arguments: tuple[str, ...], stdin: str, code: int, told: str
 ) -> None:
     result = call(home, "forget", *arguments, "--yes", stdin=stdin)
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert (result.returncode, result.stderr.count("\n")) == (code, 1), result.stderr
     assert told in result.stderr
     assert SECRET not in result.stderr
     assert erased(home) == []
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--yes",)])
+def test_where_nothing_is_selected_one_line_says_so(home: Path, more: tuple[str, ...]) -> None:
+    result = call(home, "forget", "--session", "nobody", *more)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"no interaction in {home}/data/ledger.db is selected, so there is nothing to forget\n"
+
+
+def test_a_home_without_a_ledger_is_told_and_not_made(tmp_path: Path) -> None:
+    result = call(tmp_path / "typo", "forget", "--session", "s1", "--yes")
+    assert (result.returncode, "there is no ledger" in result.stderr) == (3, True)
+    assert not (tmp_path / "typo").exists()
+
+
+def test_where_nothing_is_to_be_swept_one_line_says_why(home: Path) -> None:
+    told = ", and no copy is left of what was erased\n"
+    assert call(home, "sweep").stdout == f"[ledger.retention] keeps everything{told}"
+    (home / "modelbreeder.toml").write_text("[ledger.retention]\ndefault_days = 9999\n")
+    assert call(home, "sweep").stdout == f"nothing is too old{told}"
+
+
+def test_a_value_that_is_masked_before_it_is_recorded_is_told_by_its_line_and_looked_for_all_the_same(
+    home: Path,
+) -> None:
+    mail, older = "alice@example.org", "carol@example.org"
+    with opened_home(home) as deps:
+        record(deps, [made(4, 1, "s2", f"written to {older} before there was masking")])
+    result = call(home, "forget", "--matching", "-", "--dry-run", "--json", stdin=f"{mail}\n\n{SECRET}\n{older}\n")
+    told = json.loads(result.stdout)
+    assert told["plan"]["interactions"] == ["i00001", "i00004"]
+    (note,) = told["notes"]
+    assert note.startswith("lines 1, 4 are masked before anything is recorded: the ledger never held")
+    assert "--session, --client" in note
+    assert not any(value in result.stdout + result.stderr for value in (mail, older, SECRET))
+
+
+def test_which_values_are_masked_is_no_reason_not_to_forget(home: Path) -> None:
+    (home / "modelbreeder.toml").write_text('[redaction]\nner_model = "/nowhere"\n')
+    result = call(home, "forget", "--matching", "-", "--yes", stdin=SECRET)
+    assert (result.returncode, erased(home)) == (0, ["i00001"])
+    assert "cannot be told" in result.stderr
+
+
+@pytest.mark.parametrize("rules_by_now", ["", "[redaction]\noff = ['PIIEMAIL']\n"])
+def test_a_session_that_is_named_by_what_was_masked_is_found_by_its_name(tmp_path: Path, rules_by_now: str) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            await made.ask(task("hello"), {"X-ModelBreeder-Session": "ann.example77@corp-y.io"})
+
+    run(scene())
+    (tmp_path / "modelbreeder.toml").write_text(rules_by_now)
+    told = json.loads(call(tmp_path, "forget", "--session", "ann.example77@corp-y.io", "--dry-run", "--json").stdout)
+    assert len(told["plan"]["interactions"]) == 1
+
+
+def test_a_value_that_is_found_nowhere_may_have_been_masked_by_its_place(home: Path) -> None:
+    result = call(home, "forget", "--matching", "-", stdin="correct horse\n")
+    assert (result.returncode, result.stderr.count("\n")) == (0, 1)
+    assert "such as a password, is not found so; choose interactions by --session" in result.stderr
+
+
+def test_an_encrypted_ledger_is_forgotten_from_and_swept_as_a_plain_one(tmp_path: Path) -> None:
+    pytest.importorskip("sqlcipher3", reason="SQLCipher, the [encrypt] extra, is not installed")
+    home, key = tmp_path / "home", tmp_path / "keys" / "key"
+    home.mkdir(mode=0o700)
+    key.parent.mkdir(mode=0o700)
+    retention = "[ledger.retention]\ndefault_days = 365\n"
+    (home / "modelbreeder.toml").write_text(f'[ledger]\nencryption = "file"\nkey_file = "{key}"\n{retention}')
+    assert call(home, "encrypt").returncode == 0
+    with open_deps(Home.at(home), load_settings(home / "modelbreeder.toml"), home, lambda line: None) as deps:
+        record(deps, [made(1, 400, "s1", "an old one"), made(2, 1, "s1", f"about {SECRET}"), made(3, 1, "s2", "none")])
+    assert call(home, "forget", "--matching", "-", "--yes", stdin=SECRET).returncode == 0
+    assert erased(home) == ["i00002"]
+    assert call(home, "sweep").returncode == 0
+    assert erased(home) == ["i00001", "i00002"]
+    assert call(home, "verify").stdout == "6 events of 1 writers, 4 erased: intact\n"
+
+
+def test_while_one_of_its_workflows_is_bred_what_is_left_is_told_and_finished_by_a_sweep(home: Path) -> None:
+    with exclusive(Home.at(home).runs, WORKFLOW):
+        for command in (("forget", "i00001", "--yes"), ("sweep",)):
+            result = call(home, *command)
+            assert result.returncode == 4
+            assert "the ledger's contents are erased, and copies and specialists are left" in result.stderr
+            assert f"process {os.getpid()} since" in result.stderr
+            assert "`modelbreeder ledger sweep`, which finishes this" in result.stderr
+        assert erased(home) == ["i00001"]
+        other = call(home, "forget", "--session", "nobody")
+        assert (other.returncode, "is not finished yet: workflow" in other.stderr) == (0, True)
+    result = call(home, "sweep")
+    assert (result.returncode, "first finished 1 earlier" in result.stderr) == (0, True)
 
 
 def test_an_id_that_nobody_has_is_not_found(home: Path) -> None:

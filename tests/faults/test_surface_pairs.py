@@ -13,6 +13,7 @@ import json
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,8 @@ class SpeakingCloud:
 
 def every_dialect() -> Settings:
     """Return settings with an upstream for each dialect."""
-    base = {"base_url": "https://vendor.test/v1", "cooldown_s": 0}
+    base: dict[str, Any] = {"base_url": "https://vendor.test/v1", "cooldown_s": 0}
+    base["pass_fields"] = ("metadata", "x_passed")
     upstreams = {
         "vendor": UpstreamSettings(models=(MODELS[CHAT],), **base),
         "anth": UpstreamSettings(models=(MODELS[MESSAGES],), dialect="anthropic", **base),

@@ -116,8 +116,11 @@ class _Garden:
         return word if set(word) <= set(ALNUM + "_-") and len(word) <= 64 else "find_file"
 
     def unknown(self) -> dict[str, Any]:
-        """Return fields that no dialect knows."""
-        return {f"x_{some(self.random, ascii_letters, 5)}": self.json()} if self.maybe() else {}
+        """Return a field that no upstream gets, and the same again as one that all get by their `pass_fields`."""
+        if not self.maybe():
+            return {}
+        name, value = f"x_{some(self.random, ascii_letters, 5)}", self.json()
+        return {name: value, "x_passed": value}
 
     def stops(self) -> list[str]:
         return [self.leaf(), "END"]

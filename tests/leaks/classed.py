@@ -32,6 +32,7 @@ class Source:
     words: str = ""
     hint: str = ""
     by: str = "text"
+    """What tells it: the text, a header, or the field of metadata of this name."""
 
 
 TEXTS = (
@@ -43,7 +44,7 @@ TEXTS = (
     Source("internal", "from internal/ledger.csv"),
 )
 HINTED = ("client", "patient", "student", "voice", "biometric", "trade_secret", "internal")
-TOLD = tuple(Source(name, hint=name, by=by) for name in HINTED for by in ("header", "metadata"))
+TOLD = tuple(Source(name, hint=name, by=by) for name in HINTED for by in ("header", "data-class", "DataClass"))
 SOURCES = (*TEXTS, *TOLD)
 PUBLIC = Source("public")
 MODELS = (
@@ -105,7 +106,7 @@ class Asked:
     def body(self) -> bytes:
         """Return its body as its surface has it."""
         fields = _BODIES[self.surface](self)
-        told = {"data-class": self.source.hint} if self.source.by == "metadata" else {"user_id": "u"}
+        told = {"user_id": "u"} if self.source.by in ("text", "header") else {self.source.by: self.source.hint}
         return json.dumps({"model": self.model, "stream": self.stream, "metadata": told, **fields}).encode()
 
     def said(self, place: str) -> str:

@@ -50,6 +50,17 @@ class Endless:
             time.sleep(60)
 
 
+class SlowToMake:
+    """Takes as long to make as a file is missing; says where, by its process, it was made."""
+
+    def __init__(self, file: str) -> None:
+        while not Path(file).exists():
+            time.sleep(0.01)
+
+    def find(self, text: str) -> list[Span]:
+        return [Span(0, os.getpid(), "PIINAME", "slow")]
+
+
 class Mortal:
     """Ends its process at a text with the mark."""
 

@@ -52,6 +52,7 @@ SDK = {
 }
 OPENAI, ANTHROPIC = "https://api.openai.com/v1", "https://api.anthropic.com/v1"
 OTHER, AZURE = "https://openrouter.ai/api/v1", "https://mine.openai.azure.com/openai/v1"
+UP = UpstreamSettings(base_url=OTHER)
 
 
 async def sent(
@@ -125,7 +126,29 @@ def test_codexs_session_reaches_openai_and_its_installation_id_nobody(tmp_path: 
 def test_an_sdks_user_and_safety_identifier_reach_openai_only(tmp_path: Path, base_url: str, passes: bool) -> None:
     asked, _, _ = ask(tmp_path, CHAT, SDK, base_url)
 
-    assert [name in asked for name in ("user", "safety_identifier", "prompt_cache_key")] == [passes] * 3
+    assert [name in asked for name in ("user", "safety_identifier")] == [passes] * 2
+    assert (asked.get("prompt_cache_key") == SDK["prompt_cache_key"]) is passes
+
+
+def test_azure_gets_a_digest_by_which_it_finds_the_same_cached_prompt_and_no_other(tmp_path: Path) -> None:
+    def key_of(number: int, base_url: str, session: str) -> Any:
+        return ask(tmp_path / str(number), CHAT, {**SDK, "prompt_cache_key": session}, base_url)[0]["prompt_cache_key"]
+
+    found = [key_of(0, AZURE, SESSION), key_of(1, AZURE, SESSION), key_of(2, AZURE, DEVICE)]
+    found.append(key_of(3, "https://other.services.ai.azure.com/openai/v1", SESSION))
+
+    assert found[0] == found[1]
+    assert len({*found}) == 3
+    assert not any(one in (SESSION, DEVICE) for one in found)
+
+
+def test_what_the_user_lets_an_upstream_have_of_it_passes(tmp_path: Path) -> None:
+    passed = ("prompt_cache_key", "user", "metadata")
+    told = {**SDK, "metadata": {"user_id": "u1"}}
+    asked, _, _ = ask(tmp_path, CHAT, told, OTHER, pass_fields=passed)
+
+    assert {name: asked.get(name) for name in passed} == {name: told[name] for name in passed}
+    assert "safety_identifier" not in asked
 
 
 def test_a_chat_clients_user_does_not_become_an_anthropic_user_id(tmp_path: Path) -> None:
@@ -157,17 +180,16 @@ def test_a_server_of_the_users_own_gets_everything(tmp_path: Path) -> None:
     ],
 )
 def test_a_billing_line_is_taken_from_the_head_of_the_system_text_only(system: Any, kept: Any) -> None:
-    assert without_telemetry({"system": system})["system"] == kept
+    assert without_telemetry({"system": system}, UP)["system"] == kept
     turn: Any = {"role": "system", "content": system}
     user: Any = {"role": "user", "content": BILLING}
-    assert without_telemetry({"messages": [turn, user]})["messages"] == [{**turn, "content": kept}, user]
+    assert without_telemetry({"messages": [turn, user]}, UP)["messages"] == [{**turn, "content": kept}, user]
 
 
 def test_a_system_text_that_is_nothing_but_billing_is_gone() -> None:
-    assert without_telemetry({"system": BILLING, "max_tokens": 1}) == {"max_tokens": 1}
-    assert without_telemetry({"messages": [{"role": "system", "content": [{"type": "text", "text": BILLING}]}]}) == {
-        "messages": []
-    }
+    assert without_telemetry({"system": BILLING, "max_tokens": 1}, UP) == {"max_tokens": 1}
+    only: Any = {"messages": [{"role": "system", "content": [{"type": "text", "text": BILLING}]}]}
+    assert without_telemetry(only, UP) == {"messages": []}
 
 
 def test_a_request_that_tells_nothing_is_the_same_object() -> None:
@@ -177,7 +199,7 @@ def test_a_request_that_tells_nothing_is_the_same_object() -> None:
         "system": [{"type": "text"}],
     }
 
-    assert without_telemetry(body) is body
+    assert without_telemetry(body, UP) is body
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from registry.errors import ConfigError, RedactionError
 from registry.settings import LocalSettings, RedactionSettings, Settings
 from router.admission import InFlight
 from router.app import make_app
-from router.detector_process import FAILURES, REST_S, DetectorProcess, in_child
+from router.detector_process import FAILURES, REST_S, DetectorProcess, ends_at, in_child
 from router.exchange import TurnError
 from router.inspection import AT_ONCE_BYTES, Inspectors
 from router.redaction.detectors import DEFAULT_TYPES, default_detectors
@@ -223,6 +225,16 @@ def test_a_detector_outside_of_the_daemon_finds_and_its_findings_come_back(tmp_p
     run(scene())
 
 
+@contextmanager
+def within(limit_s: float) -> Iterator[None]:
+    """Let an inspection of so many seconds go on."""
+    before = ends_at.set(time.monotonic() + limit_s)
+    try:
+        yield
+    finally:
+        ends_at.reset(before)
+
+
 def child(name: str, *arguments: object, **more: Any) -> DetectorProcess:
     return DetectorProcess(f"tests.leaks.failing_detectors:{name}", *arguments, **more)
 
@@ -292,6 +304,37 @@ def test_a_late_child_is_ended(tmp_path: Path) -> None:
     detector.close()
 
 
+def test_what_takes_long_to_start_again_is_waited_for_as_long_as_the_request_has_and_goes_on_for_the_next(
+    tmp_path: Path,
+) -> None:
+    ready = tmp_path / "ready"
+    ready.touch()
+    detector = child("SlowToMake", str(ready))
+    first = detector.find("text")[0].end
+    ready.unlink()
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(Exception, match="has died"):
+        detector.find("text")
+    for _ in range(FAILURES + 1):
+        with pytest.raises(Exception, match="is not ready yet"), within(0.05):
+            detector.find("text")
+    assert detector._child is not None
+    started = detector._child._process.pid
+    ready.touch()
+
+    assert detector.find("text")[0].end == started
+    detector.close()
+
+
+def test_a_text_whose_request_has_no_time_left_ends_the_child_but_is_not_held_against_it(tmp_path: Path) -> None:
+    detector = child("Endless", str(tmp_path / "calls"))
+    detector.prepare()
+    with pytest.raises(Exception, match="was not ready in time and was ended"), within(-1.0):
+        detector.find(TEXT)
+
+    assert (detector._failures, detector._child) == (0, None)
+
+
 @pytest.mark.parametrize(("path", "status"), [("/v1/chat/completions", 503), ("/v1/route/explain", 200)])
 def test_while_a_detector_hangs_the_daemon_serves_others(tmp_path: Path, path: str, status: int) -> None:
     calls = tmp_path / "calls"
@@ -348,6 +391,54 @@ def test_threads_that_are_stuck_are_counted_and_further_requests_refused_at_once
         assert (await inspectors.redacted(redactor, incoming(task("short")))).counts == {}
         waiting.go.set()
         await asyncio.to_thread(eventually, lambda: not inspectors._stuck)
+        inspectors.close()
+
+    run(scene())
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_an_inspection_whose_client_left_or_had_a_deadline_counts_from_its_own_limit_on(leaves: bool) -> None:
+    waiting = Waiting()
+    redactor, text = RuleRedactor((waiting,)), "mark " + "x" * AT_ONCE_BYTES
+    inspectors = Inspectors(limit_s=0.3, threads=1)
+
+    async def scene() -> None:
+        if leaves:
+            asking = asyncio.create_task(inspectors.redacted(redactor, incoming(task(text))))
+            await asyncio.to_thread(eventually, lambda: waiting.threads)
+            asking.cancel()
+            with suppress(asyncio.CancelledError):
+                await asking
+        else:
+            hurried = incoming(task(text), {"X-ModelBreeder-Deadline-Ms": "10"})
+            with pytest.raises(RedactionError, match="took 0.01 s"):
+                await inspectors.redacted(redactor, hurried)
+        assert inspectors._stuck == 0
+        await asyncio.to_thread(eventually, lambda: inspectors._stuck)
+        with pytest.raises(RedactionError, match="earlier requests"):
+            await inspectors.redacted(redactor, incoming(task(text)))
+        waiting.go.set()
+        await asyncio.to_thread(eventually, lambda: not inspectors._stuck)
+        inspectors.close()
+
+    run(scene())
+
+
+def test_an_inspection_that_ends_after_its_client_left_counts_for_nothing() -> None:
+    waiting = Waiting()
+    redactor, long = RuleRedactor((waiting,)), incoming(task("mark " + "x" * AT_ONCE_BYTES))
+    inspectors = Inspectors(limit_s=0.1, threads=1)
+
+    async def scene() -> None:
+        asking = asyncio.create_task(inspectors.redacted(redactor, long))
+        await asyncio.to_thread(eventually, lambda: waiting.threads)
+        waiting.go.set()
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asking
+        await asyncio.sleep(0.2)
+        assert (await inspectors.redacted(redactor, long)).counts == {}
+        assert inspectors._stuck == 0
         inspectors.close()
 
     run(scene())

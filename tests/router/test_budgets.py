@@ -30,7 +30,7 @@ from router.budgets import Budget, Budgets, Payer, usd
 from router.exchange import CollectingWire, TurnError
 from router.metrics import Metrics, metrics_body
 from tests.router import test_general_base
-from tests.router.daemon import run_command, write_config
+from tests.router.daemon import admin_of, run_command, write_config
 from tests.router.making import NOON, FakeReply, World, answered, incoming, run, settings, task, world
 
 CALL_USD = 0.0003
@@ -357,6 +357,22 @@ def test_the_end_of_a_budget_is_warned_of_once_in_the_log_and_in_every_answer(
     with caplog.at_level(logging.WARNING, "modelbreeder.router"):
         run(scene())
     assert caplog.text.count("today's budget: $0.0006 of $0.003 are spent, 0 calls had no known price") == 1
+
+
+def test_a_session_whose_name_is_masked_has_one_account_which_answers_and_explain_show(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, limited(session_usd=0.003, warn_at=0.19)) as made:
+            transport = httpx2.ASGITransport(app=make_app(made.deps, InFlight(4)), raise_app_exceptions=False)
+            headers = {**admin_of(tmp_path), "X-ModelBreeder-Session": "ann@acme.example"}
+            async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
+                for _ in range(2):
+                    got = await client.post("/v1/chat/completions", json=task(**SMALL))
+                explained = (await client.post("/v1/route/explain", json=task(**SMALL))).json()
+
+            assert got.headers["x-modelbreeder-budget"] == "session; spent=0.0006; limit=0.003"
+            assert [one["spent_usd"] for one in explained["budgets"]] == [pytest.approx(2 * CALL_USD)]
+
+    run(scene())
 
 
 class FakeSpending:

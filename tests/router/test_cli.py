@@ -135,7 +135,7 @@ def test_the_ledger_is_listed_shown_and_verified(call: Callable[..., Result], tm
     assert listed[0].startswith("interaction\tat\tworkflow")
     assert listed[1].startswith(f"{name}\t")
     assert as_json[0]["interaction"] == name
-    assert as_json[0]["status"] == "ok"
+    assert (as_json[0]["status"], as_json[0]["client"], as_json[0]["session"]) == ("ok", "local", None)
     assert call("ledger", "ls", "--workflow", "other", "--json")[1] == "[]\n"
     assert shown["intent"]["interaction_id"] == name
     assert verified["ok"] is True
@@ -239,7 +239,7 @@ def test_a_line_that_is_no_text_is_named(
 def test_a_file_that_is_not_there_is_named(call: Callable[..., Result], tmp_path: Path) -> None:
     code, _, err = call("redact", str(tmp_path / "missing.txt"))
 
-    assert code == 1
+    assert code == 3
     assert "missing.txt" in err
 
 
@@ -307,5 +307,5 @@ def test_ctrl_c_ends_a_command_with_130(home: Path, upstream: Upstream, tmp_path
 def test_a_file_that_is_not_there_is_not_explained_as_a_text(call: Callable[..., Result]) -> None:
     code, out, err = call("explain", "nowhere/request.json")
 
-    assert (code, out) == (1, "")
-    assert "nowhere/request.json cannot be read" in err
+    assert (code, out) == (3, "")
+    assert "nowhere/request.json is not there" in err

@@ -26,7 +26,7 @@ from tests.router.making import NOON, run, settings, task, world
 
 KEYS = {
     "sentence", "decision", "envelope", "redactions", "places", "context", "leaves", "verification", "budgets",
-    "request_sent",
+    "request_sent", "left_out",
 }  # fmt: skip
 
 

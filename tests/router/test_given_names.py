@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,10 +12,11 @@ from registry.settings import RedactionSettings
 from router.dialects.chat import Chat
 from router.dialects.protocol import Request
 from router.exchange import Incoming
-from router.given_names import with_plain_names
+from router.given_names import NAMES_FILE, with_plain_names
 from router.hints import Hints
 from router.problems import InvalidRequestError
 from router.redaction.redactor import default_redactor
+from tests.router.making import run, task, world
 
 KEY = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dE3fG5"
 REDACTOR = default_redactor(RedactionSettings().rules)
@@ -28,26 +31,31 @@ def asked(hints: Hints, model: str = "gpt-5.4") -> Incoming:
 
 def test_usual_names_stay() -> None:
     given = asked(PLAIN)
-    assert with_plain_names(given, REDACTOR) is given
+    assert with_plain_names(given, REDACTOR, b"k") is given
     nothing = asked(Hints())
-    assert with_plain_names(nothing, REDACTOR) is nothing
+    assert with_plain_names(nothing, REDACTOR, b"k") is nothing
 
 
 @pytest.mark.parametrize("name", ["session", "task_id", "workflow"])
 @pytest.mark.parametrize("value", [KEY, "ann.example77@corp-y.io"])
 def test_a_name_with_a_secret_is_a_digest_of_its_own(name: str, value: str) -> None:
-    made = with_plain_names(asked(replace(PLAIN, **{name: value})), REDACTOR).hints
-    again = with_plain_names(asked(replace(PLAIN, **{name: value})), REDACTOR).hints
-    other = with_plain_names(asked(replace(PLAIN, **{name: f"x{value}"})), REDACTOR).hints
-    assert replace(made, **{name: getattr(PLAIN, name)}) == PLAIN
+    one: dict[str, Any] = {name: value}
+    made = with_plain_names(asked(replace(PLAIN, **one)), REDACTOR, b"k").hints
+    again = with_plain_names(asked(replace(PLAIN, **one)), REDACTOR, b"k").hints
+    others = {
+        with_plain_names(asked(replace(PLAIN, **{**one, name: f"{before}{value}"})), REDACTOR, key).hints
+        for before, key in (("x", b"k"), ("", b"another"), ("", b""))
+    }
+    assert replace(made, **{**one, name: getattr(PLAIN, name)}) == PLAIN
     assert getattr(made, name).startswith("masked-")
-    assert made == again != other
+    assert made == again
+    assert len({made, *others}) == 4
 
 
 @pytest.mark.parametrize("model", [KEY, "vendor/" + KEY])
 def test_a_model_that_is_a_key_is_refused_without_showing_it(model: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
-        with_plain_names(asked(Hints(), model), REDACTOR)
+        with_plain_names(asked(Hints(), model), REDACTOR, b"k")
     assert KEY not in str(refused.value)
 
 
@@ -60,4 +68,23 @@ def test_a_model_that_is_a_key_is_refused_without_showing_it(model: str) -> None
     ],
 )  # fmt: skip
 def test_models_keep_their_names(model: str) -> None:
-    assert with_plain_names(asked(Hints(), model), REDACTOR).request.model == model
+    assert with_plain_names(asked(Hints(), model), REDACTOR, b"k").request.model == model
+
+
+def test_names_are_digests_under_the_homes_own_secret_which_stays(tmp_path: Path) -> None:
+    headers = {"X-ModelBreeder-Session": "ann.example77@corp-y.io"}
+
+    async def session(root: Path) -> str | None:
+        async with world(root) as made:
+            await made.ask(task("hello"), headers)
+            return made.interactions()[-1].intent.envelope.session
+
+    async def scene() -> None:
+        (tmp_path / "other").mkdir()
+        one, again, other = [await session(root) for root in (tmp_path, tmp_path, tmp_path / "other")]
+        assert one == again != other
+        assert one is not None
+        assert one.startswith("masked-")
+
+    run(scene())
+    assert (tmp_path / "data" / NAMES_FILE).stat().st_mode & 0o777 == 0o600

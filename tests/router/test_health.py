@@ -16,7 +16,7 @@ MINE = {"base_url": "http://127.0.0.1:9/v1", "models": ("q",), "trust": "private
 GENERAL = {"runtime": "mine", "base": "q"}
 MISSING = "upstream 'vendor' needs VENDOR_KEY set; set it and restart the daemon"
 BARE = "no upstream is configured and no specialist is promoted"
-BARRED = "policy.offline bars the clouds and no specialist is promoted"
+BARRED = "policy.offline is set and no specialist is promoted"
 
 
 def state(root: Path, environ: dict[str, str], *, specialist: bool = False, engine: str = "", **given: Any) -> str:

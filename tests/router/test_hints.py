@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.entities import Lane
+from registry.entities import Json, Lane
 from router.hints import Hints, parse_hints, without_hints
 from router.problems import InvalidRequestError
 
@@ -94,12 +94,89 @@ def test_unknown_headers_of_others_and_metadata_are_not_hints() -> None:
     assert parse_hints([("colour", "red"), ("accept", "x")], {"colour": "red", "user": "7"}) == Hints()
 
 
-@pytest.mark.parametrize(("name", "hint"), [("dataclass", "mean x-modelbreeder-data-class"), ("colour", "known are")])
+@pytest.mark.parametrize(("name", "hint"), [("dataklass", "mean x-modelbreeder-data-class"), ("colour", "known are")])
 def test_a_header_of_ours_that_names_no_hint_is_an_error(name: str, hint: str) -> None:
     with pytest.raises(InvalidRequestError, match=hint) as caught:
         parse_hints(header(name, "patient"))
 
     assert caught.value.param == f"x-modelbreeder-{name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["dataclass", "DataClass", "dataClass", "data class", "Data_Class", "data.class", "modelbreeder:data-class"]
+)
+def test_a_hint_counts_however_its_name_is_spelt(name: str) -> None:
+    assert parse_hints([], {name: "patient"}) == Hints(data_class="patient")
+    assert without_hints({name: "patient", "user": "7"}) == {"user": "7"}
+
+
+@pytest.mark.parametrize("name", ["x-modelbreeder-dataclass", "x-model-breeder-data-class", "modelbreeder-data-class"])
+def test_a_header_counts_however_its_name_is_spelt(name: str) -> None:
+    assert parse_hints([(name, "patient")]) == Hints(data_class="patient")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("x-modelbreder-data-class", "data-class"),
+        ("data-class", "data-class"),
+        ("x-mb-allow_escalation", "allow-escalation"),
+        ("x-model-breader-minimum-margin", "minimum-margin"),
+    ],
+)
+def test_a_header_in_which_only_our_name_is_misspelt_is_an_error(name: str, hint: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"did you mean x-modelbreeder-{hint}") as caught:
+        parse_hints([(name, "patient")])
+
+    assert caught.value.param == name
+
+
+@pytest.mark.parametrize("name", ["x-amz-storage-class", "class", "x-object-class", "margin", "x-breeder", "x-class"])
+def test_headers_of_others_are_let_alone_however_they_end(name: str) -> None:
+    assert parse_hints([(name, "patient")]) == Hints()
+
+
+@pytest.mark.parametrize("field", ["data_class", "dataClass", "modelbreeder", "x-modelbreeder-lane", "modelbreeder_x"])
+def test_a_hint_beside_the_metadata_is_an_error(field: str) -> None:
+    with pytest.raises(InvalidRequestError, match="is no field of a request; write it as metadata") as caught:
+        parse_hints([], None, ["model", "messages", field])
+
+    assert caught.value.param == field
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("data_clas", "data-class"),
+        ("dataclasses", "data-class"),
+        ("data-calss", "data-class"),
+        ("allow-escalations", "allow-escalation"),
+        ("minimum_margn", "minimum-margin"),
+        ("modelbreeder-laen", "lane"),
+    ],
+)
+def test_metadata_that_were_probably_meant_as_a_hint_are_an_error(name: str, meant: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"did you mean metadata.{meant}") as caught:
+        parse_hints([], {name: "patient"})
+
+    assert caught.value.param == f"metadata.{name}"
+
+
+@pytest.mark.parametrize("metadata", ['{"data-class": "patient"}', [{"data-class": "patient"}]])
+def test_metadata_that_are_no_object_are_an_error_as_a_hint_in_them_would_be_lost(metadata: Json) -> None:
+    with pytest.raises(InvalidRequestError, match="must be an object"):
+        parse_hints([], metadata)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["user_id", "database", "dataset", "dataset_class_id", "plane", "lanes", "sessions", "session_id", "workflow_id",
+     "workflow_name", "task", "task_type", "tasks", "deadline", "class", "data", "margin", "generation_name", "tags",
+     "trace_id", "langfuse_session_id", "model", "escalation", "changed", "retries", "x", ""],
+)  # fmt: skip
+def test_what_clients_put_into_metadata_of_their_own_is_let_alone(name: str) -> None:
+    assert parse_hints([], {name: {"any": "thing"}}) == Hints()
+    assert without_hints({name: 1}) == {name: 1}
 
 
 def test_hints_leave_the_metadata_and_nothing_else_does() -> None:

@@ -14,8 +14,11 @@ from tests.router.making import run, task, world
 
 UPSTREAMS = {
     "openai": UpstreamSettings(base_url="https://a.test/v1", models=("gpt-5.4",)),
-    "other": UpstreamSettings(base_url="https://b.test/v1", models=("big", "gpt-5.4", "ticket-route@7")),
+    "other": UpstreamSettings(
+        base_url="https://b.test/v1", models=("big", "gpt-5.4", "ticket-route@7", "mistra/x", "Local", "plans@2")
+    ),
     "mine": UpstreamSettings(base_url="http://127.0.0.1:1/v1", models=("llama",), trust="private"),
+    "mistral": UpstreamSettings(base_url="https://c.test/v1"),
 }
 CLOUD = Target("openai", "gpt-5.4")
 OPEN = Place(CLOUD, leaves_choice=True)
@@ -24,7 +27,7 @@ OF_WORKFLOW = replace(OPEN, lane=Lane.LOCAL_FAST, workflow="commit-type")
 
 def place(model: str, cloud: str | None = "openai/gpt-5.4") -> Place:
     others = {"commit-type": ["commit-type@3"], "ticket-route": []}
-    return read_place(model, UPSTREAMS, cloud, lambda name: name == "commit-type@3", others.get)
+    return read_place(model, UPSTREAMS, cloud, lambda name: name == "commit-type@3", others.get, lambda: [*others])
 
 
 @pytest.mark.parametrize(
@@ -52,12 +55,84 @@ def test_some_names_ask_for_a_place(model: str, expected: Place) -> None:
         ("gpt-6", Target("openai", "gpt-6")),
         ("meta/llama-3", Target("openai", "meta/llama-3")),
         ("claude@20240620", Target("openai", "claude@20240620")),
-        ("ticket-route@listed", Target("openai", "ticket-route@listed")),
+        ("other-route@listed", Target("openai", "other-route@listed")),
         ("ticket-route@7", Target("other", "ticket-route@7")),
+        ("plans@2", Target("other", "plans@2")),
+        ("Local", Target("other", "Local")),
+        ("mistra/y", Target("openai", "mistra/y")),
+        *(
+            (name, Target("openai", name))
+            for name in (
+                "meta-llama/llama-3",
+                "models/gemini-3-pro",
+                "ft:gpt-4o:acme::AbC1",
+                "claude-3@20240229",
+                "text-bison@001",
+                "acme/llama@3",
+                "mistralai/mixtral-8x7b",
+                "accounts/fireworks/models/llama-v3p1-405b",
+                "qwen3:8b",
+                "mistral3:24b",
+                "@cf/x/y",
+                "anthropic.claude-3-5-sonnet-20241022-v2:0",
+                "publishers/google/models/x",
+                "hf.co/bartowski/y:Q4",
+                "gpt-5.4:x",
+                "google/gemini-3",
+                "claude-opus-5",
+                "auto-gpt",
+                "o3",
+                "openrouter/auto",
+                "localai",
+                "lo",
+                "minerva",
+                "",
+            )
+        ),
     ],
 )
 def test_a_vendors_name_asks_for_no_place_but_is_the_cloud_target(model: str, target: Target) -> None:
     assert place(model) == Place(target)
+
+
+@pytest.mark.parametrize(
+    ("model", "meant"),
+    [
+        ("mien/llama", "mine/llama"),
+        ("Mine/llama", "mine/llama"),
+        ("mine:llama", "mine/llama"),
+        ("minee/llama", "mine/llama"),
+        ("opneai/gpt-5.4", "openai/gpt-5.4"),
+        ("openia/meta/llama", "openai/meta/llama"),
+        ("lokal", "local"),
+        ("Local ", "local"),
+        ("LOCAL", "local"),
+        ("modelbreeder/lokal", "local"),
+        ("modelbreeder/gpt-5.4", "gpt-5.4"),
+        ("modelbreder/local", "local"),
+        ("local/llama", "local"),
+        ("local:llama", "local"),
+        ("worklow:commit-type", "workflow:commit-type"),
+        ("Workflow:commit-type", "workflow:commit-type"),
+        ("workflow/commit-type", "workflow:commit-type"),
+    ],
+)
+def test_a_name_that_is_nearly_one_of_ours_is_refused_with_the_one_that_was_meant(model: str, meant: str) -> None:
+    with pytest.raises(UnknownModelError, match="list it in models") as caught:
+        place(model)
+
+    assert f"did you mean '{meant}'?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [("nope@3", "known are commit-type, ticket-route"), ("comit-type@3", "mean workflow 'commit-type'")],
+)
+def test_a_specialist_of_a_workflow_that_there_is_not_is_refused_with_what_there_is(model: str, told: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        place(model)
+
+    assert told in str(caught.value)
 
 
 def test_without_a_cloud_only_a_listed_name_has_a_target() -> None:
@@ -76,6 +151,9 @@ def test_a_workflow_name_must_be_a_name() -> None:
     [
         ("commit-type@4", "has no specialist 'commit-type@4'; name one of commit-type@3, or workflow:commit-type"),
         ("commit-type@20250514", "has no specialist 'commit-type@20250514'"),
+        ("commit-type@latest", "has no specialist 'commit-type@latest'; name one of commit-type@3"),
+        ("commit-type@v3", "has no specialist 'commit-type@v3'; name one of commit-type@3"),
+        ("commit-type", "'commit-type' is a workflow; did you mean 'workflow:commit-type'?"),
         ("ticket-route@9", "workflow 'ticket-route' has no specialist 'ticket-route@9'; it has none yet"),
     ],
 )
@@ -95,6 +173,8 @@ def test_a_specialist_that_there_is_not_is_asked_of_no_cloud(tmp_path: Path) -> 
             made.promote()
             with pytest.raises(UnknownModelError, match="one of commit-type@1, commit-type@2, or workflow") as caught:
                 await made.ask(task(model="commit-type@9"))
+            with pytest.raises(UnknownModelError, match="did you mean 'workflow:commit-type'"):
+                await made.ask(task(model="commit-type"))
             await made.ask(task("hello", model="claude-opus@20250514"))
 
             problem = problem_of(caught.value)

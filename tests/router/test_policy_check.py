@@ -3,13 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given as drawn
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from registry.entities import Lane
-from registry.settings import PolicyRule, PolicySettings
+from registry.settings import PolicyRule, PolicySettings, Settings, UpstreamSettings
 from router.conditions import compile_rule
-from router.policy_check import Problem, problems, steps
+from router.policy_check import Problem, notes, problems, steps
 from tests.router.making import envelope
 
 
@@ -103,6 +104,67 @@ def test_a_local_only_class_of_the_policy_itself_counts_and_one_that_it_drops_do
 def test_a_problem_is_one_line_that_names_the_rule_or_the_check() -> None:
     assert Problem("a\nb", "it is wrong").line == "rule 'a\\nb': it is wrong"
     assert Problem(None, "it is wrong", "v").line == "policy.verify 'v': it is wrong"
+    assert Problem(None, "a key is wrong").line == "a key is wrong"
+
+
+VENDOR = {"vendor": UpstreamSettings(base_url="https://vendor.test/v1")}
+OWN = {
+    "upstreams": {**VENDOR, "own": UpstreamSettings(base_url="http://127.0.0.1:1/v1", trust="private", context=2048)},
+    "local": {"runtime": "own", "base": "m"},
+}
+TOLD = ({"name": "client", "paths": ["clients/**"]}, {"name": "patient", "patterns": ["ward"]}, {"name": "student"})
+
+
+def test_a_data_class_that_is_nearly_a_known_one_is_noted() -> None:
+    rules = [{"name": "r", "when": {"data_class": name}, "lane": "no_op"} for name in ("Code", "!= pubilc", "payroll")]
+    given: dict[str, Any] = {
+        **OWN,
+        "policy": {"local_only_classes": ["pateint", "notes"], "rules": rules, "classes": TOLD},
+    }
+    found = notes(Settings(**given))
+
+    meant = [line.partition("names data class ")[2] for line in found if "did you mean" in line]
+    assert meant == [
+        "'Code'; did you mean 'code'?",
+        "'pateint'; did you mean 'patient'?",
+        "'pubilc'; did you mean 'public'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {},
+            [
+                "policy.cloud names no cloud and [local] names no general local base, so every request",
+                "told by clients",
+            ],
+        ),
+        (
+            {"policy": {"offline": True, "cloud": "vendor/m"}, "upstreams": VENDOR},
+            ["policy.offline is set and [local]", ""],
+        ),
+        (
+            {"policy": {"cloud": "vendor/m", "local_only_classes": ["pay", "code"]}, "upstreams": VENDOR},
+            [
+                "[local] names no general local base, so tasks of pay, code that no",
+                "of local_only_classes pay are",
+            ],
+        ),
+        ({"policy": {"cloud": "vendor/m", "local_only_classes": []}, "upstreams": VENDOR}, []),
+        ({"policy": {"cloud": "vendor/m", "local_only_classes": ["client", "patient"], "classes": TOLD}, **OWN}, []),
+        (
+            {"policy": {"local_only_classes": ["student"], "classes": TOLD}, **OWN},
+            ["of local_only_classes student are told"],
+        ),
+    ],
+)
+def test_what_a_configuration_leaves_to_nobody_is_noted(given: dict[str, Any], said: list[str]) -> None:
+    found = notes(Settings(**given))
+
+    assert len(found) == len(said)
+    assert all(part in line for part, line in zip(said, found, strict=True))
 
 
 def test_an_empty_condition_and_names_that_tell_nothing_are_found() -> None:
@@ -138,7 +200,7 @@ _CONDITIONS = st.fixed_dictionaries(
 
 
 @settings(max_examples=60)
-@given(
+@drawn(
     st.lists(_CONDITIONS, min_size=2, max_size=2),
     st.lists(
         st.tuples(

@@ -99,6 +99,21 @@ def test_what_the_daemon_would_not_load_is_one_line(
     assert found["ok"] is False
 
 
+def test_days_of_a_class_that_there_is_not_are_wrong_and_what_nobody_serves_is_noted(
+    call: Callable[..., Result], home: Path, upstream: Upstream
+) -> None:
+    write_config(home, upstream.url, more="[ledger.retention]\nclasses = { pateint = 30 }\n")
+    code, out, err = call("policy", "check")
+    found = json.loads(call("policy", "check", "--json")[1])
+
+    assert code == 2
+    assert "wrong: ledger.retention.classes names 'pateint', which is no data class of the policy" in out
+    assert "note: [local] names no general local base, so tasks of client, patient" in out
+    assert err.endswith("1 problem in its policy; mend or remove what is named\n")
+    assert len(found["notes"]) == 2
+    assert found["problems"][0]["what"].startswith("ledger.retention.classes")
+
+
 def test_a_file_that_a_check_may_not_read_is_named(call: Callable[..., Result], home: Path, upstream: Upstream) -> None:
     command = f"command = ['cat', '{home / 'modelbreeder.toml'}']"
     write_config(home, upstream.url, more=f"[[policy.verify]]\nname = 'v'\n{command}\n")
@@ -128,7 +143,11 @@ def test_recorded_tasks_are_replayed_under_another_policy_and_nothing_is_sent(
     assert code == 0
     assert out.startswith("1 tasks of the past 1 days")
     assert "\ncloud_escalation\t1\t0\n" in out
-    assert f"local\tplans\t1\toffline: policy.offline is set, and no specialist is promoted for plans\t{name}\n" in out
+    assert (
+        "local\tplans\t1\toffline: policy.offline is set, and nothing on your machines can serve the task: no spec"
+        in out
+    )
+    assert f"breed a specialist\t{name}\n" in out
     assert found["lanes_after"] == {"local_fast": 0, "local_private": 0, "cloud_escalation": 0, "no_op": 1}
     assert found["moves"][0]["examples"] == [name]
     assert found["cost_before"]["usd"] > found["cost_after"]["usd"] == 0

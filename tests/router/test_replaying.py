@@ -27,7 +27,7 @@ from router.pricing import Prices
 from router.recording import Latencies
 from router.reloading import open_rulebook
 from router.replayed import Money, Replay
-from router.replaying import ERASED, NOT_INSPECTED, NOT_SERVED, Replayer, replay
+from router.replaying import ERASED, NOT_INSPECTED, NOT_NAMED, NOT_SERVED, Replayer, replay
 from router.standings import Registry
 from router.unreadable import RULE as UNREADABLE
 from tests.router.making import NOON, evaluation, run, settings, specialist
@@ -246,9 +246,10 @@ def test_what_cannot_be_decided_again_is_left_out_with_the_reason() -> None:
     )
     vendor = UpstreamSettings(dialect="anthropic", base_url="https://other.test", models=("gpt-5.4",))
     new = Settings(upstreams={"other": vendor}, policy=PolicySettings(cloud="other/gpt-5.4"))
-    found = replayed(row(1, received=None), unreadable, old, new=new)
+    withdrawn = row(4, envelope={"requested_model": "commit-type@3"})
+    found = replayed(row(1, received=None), unreadable, old, withdrawn, new=new)
 
-    assert (found.tasks, found.left_out) == (0, {ERASED: 1, NOT_INSPECTED: 1, NOT_SERVED: 1})
+    assert (found.tasks, found.left_out) == (0, {ERASED: 1, NOT_INSPECTED: 1, NOT_SERVED: 1, NOT_NAMED: 1})
 
 
 def test_measured_times_are_those_of_the_tasks_before() -> None:

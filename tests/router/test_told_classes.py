@@ -9,6 +9,8 @@ from router.problems import UnservedError
 from router.told_classes import ToldClasses
 from tests.router.making import run, settings, task, world
 
+KEPT = ("client", "patient")
+
 
 def chat(*texts: str, role: str = "user") -> dict[str, Any]:
     return {"messages": [{"role": role, "content": text} for text in texts]}
@@ -18,23 +20,33 @@ def test_a_conversation_keeps_the_class_that_its_client_gave_it() -> None:
     told = ToldClasses(lambda: 0.0)
     told.tell("ann", chat("a", "b"), "client")
 
-    assert told.recall("ann", chat("a", "b")) == "client"
-    assert told.recall("ann", chat("a", "b", "c")) == "client"
+    assert told.recall("ann", chat("a", "b"), KEPT) == "client"
+    assert told.recall("ann", chat("a", "b", "c"), KEPT) == "client"
     answered = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "x"}, *chat("b", "c")["messages"]]
-    assert told.recall("ann", {"messages": answered}) == "client"
+    assert told.recall("ann", {"messages": answered}, KEPT) == "client"
+
+
+def test_of_several_classes_of_one_conversation_any_that_is_still_local_only_holds() -> None:
+    told = ToldClasses(lambda: 0.0)
+    told.tell("ann", chat("a"), "client")
+    told.tell("ann", chat("a", "b"), "patient")
+
+    assert told.recall("ann", chat("a", "b", "c"), ("patient",)) == "patient"
+    assert told.recall("ann", chat("a", "b", "c"), ("client",)) == "client"
+    assert told.recall("ann", chat("a", "c"), ("patient",)) is None
 
 
 def test_other_conversations_and_other_clients_have_none() -> None:
     told = ToldClasses(lambda: 0.0)
-    assert told.recall("ann", chat("a")) is None
+    assert told.recall("ann", chat("a"), KEPT) is None
     told.tell("ann", chat("a", "b"), "client")
     told.tell("ann", chat(""), "client")
     told.tell("ann", {}, "client")
 
     assert len(told) == 1
     for other in (chat("a"), chat("b"), chat("ab"), chat("a", "c"), chat(""), {}):
-        assert told.recall("ann", other) is None
-    assert told.recall("bob", chat("a", "b")) is None
+        assert told.recall("ann", other, KEPT) is None
+    assert told.recall("bob", chat("a", "b"), KEPT) is None
 
 
 def test_what_did_not_go_on_for_long_is_forgotten_and_what_goes_on_is_not() -> None:
@@ -42,14 +54,14 @@ def test_what_did_not_go_on_for_long_is_forgotten_and_what_goes_on_is_not() -> N
     told = ToldClasses(lambda: now[0], capacity=2, ttl_s=10)
     told.tell("ann", chat("a"), "client")
     now[0] = 9
-    assert told.recall("ann", chat("a", "b")) == "client"
+    assert told.recall("ann", chat("a", "b"), KEPT) == "client"
     now[0] = 18
-    assert told.recall("ann", chat("a")) == "client"
+    assert told.recall("ann", chat("a"), KEPT) == "client"
     now[0] = 28
-    assert told.recall("ann", chat("a")) is None
+    assert told.recall("ann", chat("a"), KEPT) is None
     for text in "abc":
         told.tell("ann", chat(text), "client")
-    assert (len(told), told.recall("ann", chat("a"))) == (2, None)
+    assert (len(told), told.recall("ann", chat("a"), KEPT)) == (2, None)
 
 
 def test_a_next_turn_that_does_not_say_it_again_stays_too(tmp_path: Path) -> None:

@@ -76,9 +76,26 @@ def test_a_hostile_repository_redirects_nothing_and_runs_nothing(tmp_path: Path,
     assert local.returncode != 0
     assert "bob@" not in told[0].stdout
     for one in (asked, *told):
-        for key in ("base_url", "api_key_env", "trust", "verify", "off", "allow", "ledger.url", "local.base", "images"):
-            assert key in one.stderr
-        assert f"modelbreeder trust {repository}" in one.stderr
+        (line,) = one.stderr.splitlines()
+        for key in ("policy.local_only_classes (only adds", "policy.images", " more; "):
+            assert key in line
+        assert f"modelbreeder trust {repository}" in line
+
+
+def test_what_is_misspelt_in_a_projects_file_keeps_its_tasks_here_and_is_said(tmp_path: Path, repository: Path) -> None:
+    home, prompt = tmp_path / "home", tmp_path / "prompt.txt"
+    prompt.write_text("a task", encoding="utf-8")
+    (repository / "modelbreeder.toml").write_text("[policy]\nofline = true\n", encoding="utf-8")
+    (repository / "deep" / "modelbreeder.toml").touch()
+    with recording_upstream() as upstream:
+        write_config(home, upstream.url)
+        asked = run_in(repository / "deep", home, "run", str(prompt))
+
+        assert asked.returncode == 69
+        assert upstream.requests == []
+    line, refusal = asked.stderr.splitlines()
+    assert "nothing leaves this machine from here: unknown key 'policy.ofline'; did you mean 'offline'?" in line
+    assert "policy.offline is set, as the project's own modelbreeder.toml cannot be used, and nothing" in refusal
 
 
 def test_a_daemon_started_there_is_narrowed_and_stays_so_when_its_own_file_changes(
@@ -114,11 +131,11 @@ def test_trust_shows_what_would_change_and_lets_it_count_until_it_changes(tmp_pa
     changed = run_in(repository, home, "policy", "check")
 
     assert unasked.returncode == 2
-    assert 'policy.images: "refuse" -> "allow"' in unasked.stdout
+    assert 'loosens: policy.images: "refuse" -> "allow" (images, files and sound may' in unasked.stdout
     assert trusted.returncode == 0
     assert [one["file"] for one in listed] == [str(file)]
     assert quiet.stderr == ""
-    assert "policy.cloud is ignored" in changed.stderr
+    assert "ignored: policy.images (stays refuse), policy.cloud; " in changed.stderr
     assert run_in(repository, home, "trust", "--revoke").returncode == 0
     assert run_in(repository, home, "trust", "--revoke").returncode == 3
 
@@ -131,4 +148,6 @@ def test_trust_needs_a_file_that_it_can_read_whole(tmp_path: Path, repository: P
     file.unlink()
     file.write_text("[policy]\nno_such = 1\n", encoding="utf-8")
     refused = run_in(repository, home, "trust", "--yes")
-    assert (refused.returncode, "no_such" in refused.stderr) == (2, True)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"{file} cannot count beside your own file: " in refused.stderr
+    assert "no_such" in refused.stderr

@@ -111,9 +111,12 @@ def test_a_private_server_that_is_named_gets_the_request_as_it_came(tmp_path: Pa
     run(scene())
 
 
-def test_hints_are_stripped_and_other_metadata_stays(tmp_path: Path) -> None:
+def test_hints_are_stripped_and_other_metadata_stays_where_the_upstream_may_have_it(tmp_path: Path) -> None:
+    known = settings().upstreams
+    upstreams = {**known, "vendor": known["vendor"].model_copy(update={"pass_fields": ("metadata",)})}
+
     async def scene() -> None:
-        async with world(tmp_path) as made:
+        async with world(tmp_path, settings(upstreams=upstreams)) as made:
             await made.ask(task(metadata={"workflow": "w", "user": "7"}), {"X-ModelBreeder-Session": "s"})
 
             assert made.cloud.requests[0]["metadata"] == {"user": "7"}
@@ -749,12 +752,13 @@ def test_policy_that_forbids_is_told_from_means_that_lack(tmp_path: Path) -> Non
 # Fail closed.
 
 
-def test_what_cannot_be_inspected_goes_nowhere_and_leaves_no_content(tmp_path: Path) -> None:
+@pytest.mark.parametrize("depth", [260, 900])
+def test_what_cannot_be_inspected_goes_nowhere_and_leaves_no_content(tmp_path: Path, depth: int) -> None:
     async def scene() -> None:
         async with world(tmp_path) as made:
             made.promote()
             nested: Any = SECRET
-            for _ in range(900):
+            for _ in range(depth):
                 nested = [nested]
             error = await failure(made, {**task(), "deep": nested})
             (one,) = made.interactions()

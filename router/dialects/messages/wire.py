@@ -9,6 +9,7 @@ import orjson
 from registry.entities import Json
 from router.chat import JsonObject
 
+_TOO_MANY = 10**12
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -28,8 +29,8 @@ def text(value: Json) -> str:
 
 
 def count(value: Json) -> int:
-    """Return a number of tokens, 0 where there is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    """Return a number of tokens, 0 where there is none that can be one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _TOO_MANY else 0
 
 
 def blocks_of(content: Json) -> list[JsonObject]:

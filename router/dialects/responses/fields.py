@@ -5,6 +5,8 @@ from __future__ import annotations
 from registry.entities import Json
 from router.chat import JsonObject
 
+_TOO_MANY = 10**12
+
 
 def objects(value: Json) -> list[JsonObject]:
     """Return the objects of a list."""
@@ -22,8 +24,8 @@ def text(value: Json) -> str:
 
 
 def count(value: Json) -> int:
-    """Return a whole number, 0 where there is none."""
-    return value if isinstance(value, int) else 0
+    """Return a number of tokens or a place, 0 where there is none that can be one."""
+    return value if isinstance(value, int) and 0 <= value < _TOO_MANY else 0
 
 
 def given(**fields: Json) -> JsonObject:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry.errors import RedactionError
 from router.redaction.detectors import default_detectors
-from router.redaction.masking import Masker
+from router.redaction.masking import MOST_PUT_BACK, Masker
 from router.redaction.placeholders import placeholder
 from router.redaction.spans import Span
 from tests.router.redaction.planted import LINES, SECRETS, private_key
@@ -186,6 +186,24 @@ def test_twelve_values_are_not_confused_with_one() -> None:
     assert conversation.restore(masked) == text
 
 
+class Everything:
+    """Finds the whole of a long text."""
+
+    def find(self, text: str) -> list[Span]:
+        return [Span(0, len(text), "PIINAME", "x")] if len(text) > 1 << 18 else []
+
+
+def test_a_long_value_that_is_said_again_and_again_fills_no_memory() -> None:
+    value = "Ann" * (1 << 18)
+    masker = Masker((Everything(),), {"PIINAME"})
+    times = MOST_PUT_BACK // len(value)
+    masked = masker.mask(value)
+    restored = masker.restore_json([f"{masked} " * (times + 9), masked])
+
+    assert masked == "PIINAME1"
+    assert restored == [f"{value} " * times + f"{masked} " * 9, masked]
+
+
 def test_repr_shows_no_value() -> None:
     conversation = masker()
     conversation.mask("AKIAQ3EGRT7LMX5WZN4D")
@@ -207,7 +225,8 @@ def test_a_type_that_nobody_declared_stops_the_request() -> None:
 
 
 INNER = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-(10**9), 10**9), TEXTS),
+    # Longer numbers may be a finding, and come back as a string.
+    st.one_of(st.none(), st.booleans(), st.integers(-(10**9), 9_999), TEXTS),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
     max_leaves=6,
 )

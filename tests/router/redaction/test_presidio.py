@@ -138,3 +138,16 @@ def test_what_is_not_asked_for_is_not_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.slow
+def test_it_is_made_quietly_and_without_what_only_models_need() -> None:
+    import subprocess
+
+    code = (
+        "import logging, sys; logging.basicConfig();"
+        "from router.redaction.presidio import PresidioPatterns; PresidioPatterns(0.4);"
+        "print(*sorted({'torch', 'transformers'} & sys.modules.keys()), logging.getLogger('presidio-analyzer').level)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == ("0", "")
