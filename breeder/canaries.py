@@ -118,7 +118,7 @@ async def _probe(bench: Bench, candidate: Candidate, canaries: Sequence[Canary],
 
 
 async def _all(answers: Iterable[Coroutine[object, object, str]]) -> list[str]:
-    """Wait for answers at once, while the engine is there: it decodes many streams in hardly more time than one."""
+    """Wait for answers at once: the engine decodes one after the other, and waits for none of us in between."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in answers]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from registry.entities import Json, Usage
 from router.chat import JsonObject
@@ -22,6 +23,8 @@ class ChunkAssembly:
         self._arguments: dict[tuple[int, int], list[str]] = {}
         self._legacy: dict[int, list[JsonObject]] = {}
         self.usage: JsonObject | None = None
+        self.characters = 0
+        """How long the texts and arguments are."""
 
     @property
     def has_text(self) -> bool:
@@ -52,6 +55,7 @@ class ChunkAssembly:
             text = delta.get(field)
             if isinstance(text, str):
                 self._texts.setdefault((index, field), []).append(text)
+                self.characters += len(text)
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else []:
             if isinstance(call, dict):
@@ -59,6 +63,7 @@ class ChunkAssembly:
         legacy = delta.get("function_call")
         if isinstance(legacy, dict):
             self._legacy.setdefault(index, []).append(legacy)
+            self.characters += len(str(legacy.get("arguments") or ""))
 
     def _add_call(self, index: int, call: JsonObject) -> None:
         key = (index, _index(call))
@@ -68,20 +73,21 @@ class ChunkAssembly:
         if isinstance(function, dict):
             if function.get("name"):
                 known["name"] = function["name"]
-            self._arguments.setdefault(key, []).append(str(function.get("arguments") or ""))
+            arguments = str(function.get("arguments") or "")
+            self._arguments.setdefault(key, []).append(arguments)
+            self.characters += len(arguments)
 
     def completion(self) -> JsonObject:
         """Return what has arrived as one chat completion; a finish_reason None says that it is not whole."""
-        choices: list[Json] = [
-            {**self._choices[index], "message": self._message(index)} for index in sorted(self._choices)
-        ]
+        said: dict[int, JsonObject] = {index: {"role": "assistant", "content": None} for index in sorted(self._choices)}
+        for (index, field), parts in self._texts.items():
+            said[index][field] = "".join(parts)
+        for key in sorted(self._calls):
+            cast("list[Json]", said[key[0]].setdefault("tool_calls", [])).append(self._call(key))
+        for index, calls in self._legacy.items():
+            said[index]["function_call"] = _joined(calls)
+        choices: list[Json] = [{**self._choices[index], "message": message} for index, message in said.items()]
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": self.usage}
-
-    def _message(self, index: int) -> JsonObject:
-        texts: JsonObject = {field: "".join(parts) for (at, field), parts in self._texts.items() if at == index}
-        calls: list[Json] = [self._call(key) for key in sorted(self._calls) if key[0] == index]
-        legacy: JsonObject = {"function_call": _joined(self._legacy[index])} if index in self._legacy else {}
-        return {"role": "assistant", "content": None, **texts, **({"tool_calls": calls} if calls else {}), **legacy}
 
     def _call(self, key: tuple[int, int]) -> JsonObject:
         known = dict(self._calls[key])

@@ -29,6 +29,7 @@ from router.chat import JsonObject, is_writable
 from router.dialects.protocol import AnswerFacts
 from router.exchange import Wire
 from router.naming import Target
+from router.problems import InvalidRequestError
 from router.redaction.opaque import set_aside
 from router.routed import Routed
 from router.vendor_fields import left_out, tellable, without
@@ -257,8 +258,18 @@ def sent_body(routed: Routed, decision: RouteDecision) -> Json:
 
 def upstream_body(routed: Routed, body: JsonObject) -> JsonObject:
     """Return the request, masked or as received, in the form that the upstream gets, less fields that it may not."""
-    model = routed.cloud.target.model if routed.cloud else routed.incoming.request.model
     spoken, wire = routed.incoming.dialect, routed.wire
-    translated = body if spoken.surface == wire.surface else wire.from_chat(spoken.to_chat(body))
+    if spoken.surface == wire.surface:
+        return addressed(routed, body)
+    translated = wire.from_chat(spoken.to_chat(body))
+    # What is text in one dialect, such as a call's arguments, may be a value in another.
+    if not is_writable(translated):
+        raise InvalidRequestError("JSON in a text of the request is nested too deeply to be passed on; send it flatter")
+    return addressed(routed, translated)
+
+
+def addressed(routed: Routed, translated: JsonObject) -> JsonObject:
+    """Return a request of the upstream's dialect with its model's name, less fields that it may not get."""
+    model, wire = routed.cloud.target.model if routed.cloud else routed.incoming.request.model, routed.wire
     sent = wire.outgoing(translated, model)
     return without(sent, left_out(wire.surface, sent, routed.upstream)) if routed.upstream else sent

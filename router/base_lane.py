@@ -24,7 +24,7 @@ from router.assessment import (
     verifies,
     weak_header,
 )
-from router.attempts import Attempt
+from router.attempts import Attempt, addressed
 from router.chat import JsonObject
 from router.cloud_lane import CloudLane
 from router.egress import read_whole
@@ -123,7 +123,7 @@ class BaseLane:
 
     async def _ask_again(self, attempt: Attempt, chat: JsonObject) -> JsonObject:
         wire = attempt.routed.wire
-        body = wire.outgoing(wire.from_chat(chat), attempt.target.model)
+        body = addressed(attempt.routed, wire.from_chat(chat))
         # It holds real values: nothing of it may be taken for masked.
         parcel = replace(parcel_of(attempt), masked={}, received=body, deadline_s=attempt.remaining_s)
         reply = await self.upstreams.egress.send_again(parcel, self.upstreams.recorder.attempted)

@@ -1,9 +1,10 @@
 """Which data class a request is of, where nobody says so: by what redaction finds, by paths, by patterns, by code.
 
-The narrowest holds: a local-only class before any other, any other before public, whatever the client hints. Paths and
-patterns are looked for in linear time, wherever they stand: in diffs, titles of code, calls of tools or plain words.
-They are looked for in the masked texts, and where something was masked in the texts as they came too: a path that is
-masked tells its class all the same.
+The narrowest holds: a local-only class before any other, any other before public, whatever the client hints.
+Of others the user's own rules come before a hint, and that before code which is seen. Paths and patterns are looked for
+in linear time, wherever they stand: in diffs, titles of code, calls of tools or plain words. They are looked for in the
+masked texts, and where something was masked in the texts as they came too: a path that is masked tells its class all
+the same.
 """
 
 from __future__ import annotations
@@ -89,8 +90,11 @@ class DataClasses:
 
         """
         told = self._said(body, unmasked if any(findings.values()) else None)
-        found = [*self._found(told, findings), *([CODE] if holds_code(objects(chat.get("messages"))) else [])]
-        return max((hint or PUBLIC, *found), key=self._rank)
+        code = [CODE] if holds_code(objects(chat.get("messages"))) else []
+        # Of classes that may leave, the user's own count before a hint, which would lead around the policy else.
+        own, hinted = list(self._found(told, findings)), hint or PUBLIC
+        first = [hinted, *own] if hinted in self._local_only else [*own, hinted]
+        return max((*first, *code), key=self._rank)
 
     def _rank(self, name: str) -> int:
         return 2 if name in self._local_only else int(name != PUBLIC)

@@ -101,7 +101,9 @@ class DetectorProcess:
             self._failures = 0
         except (OSError, ValueError, TypeError, AttributeError) as error:
             # That its turn came late in a long request is not held against it; but it still works on that.
-            is_late = isinstance(error, TimeoutError) and (ends_at.get() or float("inf")) <= self._monotonic()
+            was_asked = self._child is not None and self._child.is_ready
+            out_of_time = (ends_at.get() or float("inf")) <= self._monotonic()
+            is_late = was_asked and out_of_time and isinstance(error, TimeoutError)
             (self._drop if is_late else self._fail)()
             raise DetectorFailedError(f"detector {self._order['maker']} {_how(error)}") from None
         finally:

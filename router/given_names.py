@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from registry.upstreams import looks_like_a_key
 from router.exchange import Incoming
+from router.hints import Hints
 from router.problems import InvalidRequestError
 from router.redaction.redactor import RuleRedactor
 from router.redaction.spans import CleanTexts, is_unbounded
@@ -19,32 +20,40 @@ NAMES_FILE = "names.key"
 """The file of a home with the secret under which its digests are made."""
 
 
-def with_plain_names(incoming: Incoming, redactor: RuleRedactor, key: bytes) -> Incoming:
+def with_plain_names(
+    incoming: Incoming, redactor: RuleRedactor, key: bytes, is_configured: Callable[[str], bool] = lambda _: False
+) -> Incoming:
     """Return a request whose session, task id and workflow are digests where something in them would be masked.
 
     The same name gets the same digest, so that sessions and workflows stay apart; the key, a secret of up to 64 bytes,
-    keeps whoever reads digests from finding out the names by trying.
+    keeps whoever reads digests from finding out the names by trying. A model that is configured may have any name.
 
     Raises:
         InvalidRequestError: its model's name would be masked; nobody has a model of such a name.
         RedactionError: they cannot be inspected.
 
     """
-    hints, model = incoming.hints, incoming.request.model
+    model = incoming.request.model
+    if looks_like_a_key(model) and not is_configured(model):
+        raise InvalidRequestError(
+            "model is not the name of a model but looks like a key; name a model, or list it in models of its upstream",
+            "model",
+        )
+    plain = _plain_hints(incoming.hints, redactor, key)
+    return incoming if plain is incoming.hints else replace(incoming, hints=plain)
+
+
+def _plain_hints(hints: Hints, redactor: RuleRedactor, key: bytes) -> Hints:
     given = {name: value for name in _HINTS if (value := getattr(hints, name)) is not None}
-    if looks_like_a_key(model):
-        raise InvalidRequestError("model is not the name of a model but looks like a key; name a model", "model")
     if not given:
-        return incoming
+        return hints
     masked = _masked(redactor, [*given.values()])
     hidden = {
         name: digest_of(value, key)
         for (name, value), stands in zip(given.items(), masked, strict=True)
         if stands != value
     }
-    if not hidden:
-        return incoming
-    return replace(incoming, hints=replace(hints, **cast("dict[str, Any]", hidden)))
+    return replace(hints, **cast("dict[str, Any]", hidden)) if hidden else hints
 
 
 def digest_of(name: str, key: bytes) -> str:
@@ -59,7 +68,8 @@ def with_kept_names(incoming: Incoming, redactor: RuleRedactor, key: bytes, clas
     """
     hints, model = incoming.hints, incoming.request.model
     try:
-        hints, model = with_plain_names(incoming, redactor, key).hints, _masked(redactor, [model])[0]
+        hints = _plain_hints(hints, redactor, key)
+        model = "" if looks_like_a_key(model) else _masked(redactor, [model])[0]
     except Exception:  # noqa: BLE001 - the redactor may have a bug, and the ledger is to hear of the request all the same
         hints, model = replace(hints, session=None, task_id=None, workflow=None), ""
     data_class = hints.data_class if hints.data_class in classes else None

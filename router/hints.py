@@ -22,7 +22,8 @@ _SIGNS = str.maketrans("", "", "-_.: \t")
 _OURS = "modelbreeder"
 _KEEPS_HERE = ("data-class", "allow-escalation", "minimum-margin")
 """Hints without which a task may leave, of names so long that nobody else's are like them."""
-_SHORTEST = min(len(hint.translate(_SIGNS)) for hint in _KEEPS_HERE)
+_KEPT = {hint.translate(_SIGNS): hint for hint in _KEEPS_HERE}
+_SHORTEST = min(map(len, _KEPT))
 _ENDS = tuple(re.split("[^a-z]", hint)[-1] for hint in _KEEPS_HERE)
 _ALIKE, _MISSING = 0.85, 2
 _MOST_FIELDS = 64
@@ -155,7 +156,7 @@ def _metadata_hint(key: str, *, few: bool) -> str | None:
         return _BY_LETTERS[letters]
     if ours:
         return _known_hint(key, f"metadata.{key}")
-    meant = next((hint for hint in _KEEPS_HERE if _is_like(letters, hint.translate(_SIGNS))), None) if few else None
+    meant = next((hint for kept, hint in _KEPT.items() if _is_like(letters, kept)), None) if few else None
     if meant is not None:
         raise _no_hint(f"metadata.{key}", meant)
     return None
@@ -166,7 +167,7 @@ def _header_hint(key: str) -> str | None:
     letters, ours = _letters(key)
     if ours:
         return _known_hint(key, key)
-    meant = next((hint for hint in _KEEPS_HERE if letters.endswith(hint.translate(_SIGNS))), None)
+    meant = next((hint for kept, hint in _KEPT.items() if letters.endswith(kept)), None)
     if meant is not None:
         raise _no_hint(key, meant)
     return None

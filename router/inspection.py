@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar, cast
@@ -43,6 +44,7 @@ class Inspectors:
     def __init__(self, limit_s: float = INSPECTION_S, threads: int = THREADS) -> None:
         self._limit_s = limit_s
         self._threads = threads
+        self._places = asyncio.Semaphore(threads)
         self._pool: ThreadPoolExecutor | None = None
         self._stuck = 0
         """Threads that are busy for longer than they may be, whether or not anybody has waited for so long."""
@@ -67,21 +69,43 @@ class Inspectors:
             raise RedactionError(
                 "inspecting earlier requests has not ended yet, so this one reaches no cloud; try later"
             )
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "inspector")
-        context = contextvars.copy_context()
-        context.run(ends_at.set, time.monotonic() + self._limit_s)
-        running, loop = self._pool.submit(context.run, work), asyncio.get_running_loop()
-        at_limit = loop.call_later(self._limit_s, self._count_if_stuck, running, loop)
-        waited, wait_s = asyncio.wrap_future(running), min(self._limit_s, self._limit_s if wait_s is None else wait_s)
+        began_s, wait_s = time.monotonic(), min(self._limit_s, self._limit_s if wait_s is None else wait_s)
+        late = f"inspecting the request took {wait_s:g} s, so it reaches no cloud; send less"
         try:
-            done, _ = await asyncio.wait({waited}, timeout=wait_s)
+            # Who waits here, and not in the pool's own line, takes its request along when it leaves.
+            async with asyncio.timeout(wait_s):
+                await self._places.acquire()
+        except TimeoutError:
+            raise RedactionError(late) from None
+        waited = asyncio.wrap_future(self._begin(work, began_s + self._limit_s))
+        try:
+            done, _ = await asyncio.wait({waited}, timeout=max(0.0, began_s + wait_s - time.monotonic()))
             if done:
-                at_limit.cancel()
                 return waited.result()
         finally:
             waited.cancel()
-        raise RedactionError(f"inspecting the request took {wait_s:g} s, so it reaches no cloud; send less")
+        raise RedactionError(late)
+
+    def _begin(self, work: Callable[[], _T], until_s: float) -> Future[_T]:
+        """Let a thread work, which has its place until it ends."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, "inspector")
+        context, loop = contextvars.copy_context(), asyncio.get_running_loop()
+        context.run(ends_at.set, until_s)
+        running = self._pool.submit(context.run, work)
+        at_limit = loop.call_later(until_s - time.monotonic(), self._count_if_stuck, running, loop)
+
+        def ended(_: Future[_T]) -> None:
+            # The daemon may be over before its threads are.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._end, at_limit)
+
+        running.add_done_callback(ended)
+        return running
+
+    def _end(self, at_limit: asyncio.TimerHandle) -> None:
+        at_limit.cancel()
+        self._places.release()
 
     def _count_if_stuck(self, running: Future[_T], loop: asyncio.AbstractEventLoop) -> None:
         if not running.done():
@@ -114,7 +138,7 @@ async def inspected(
     """
     began_s, rulebook = monotonic(), router.rulebook
     try:
-        incoming = with_plain_names(incoming, rulebook.redactor, router.names_key)
+        incoming = with_plain_names(incoming, rulebook.redactor, router.names_key, router.is_configured)
         redaction = await inspectors.redacted(rulebook.redactor, incoming)
         # What was masked by rules that are no longer in force is masked again.
         routed = router.route(incoming, interaction_id, now, redaction if router.rulebook is rulebook else None)

@@ -24,6 +24,8 @@ from router.upstream import CloudReply, UpstreamProblem, UpstreamStatusError
 from router.vendor_fields import tellable
 
 MAX_ANSWER_BYTES = 64 << 20
+MAX_STREAM_BYTES = 4 * MAX_ANSWER_BYTES
+"""Around each word of a stream stand some 400 bytes, and 2 KB where log-probabilities are asked for."""
 _DRAIN_S = 0.1
 _PASSED_PREFIXES = ("x-ratelimit-", "openai-")
 
@@ -53,7 +55,7 @@ async def frames_of(
             raise broken
         if stream.passage.ended:
             return
-        if size_bytes > MAX_ANSWER_BYTES:
+        if size_bytes > MAX_STREAM_BYTES or stream.assembly.characters > MAX_ANSWER_BYTES:
             raise UpstreamError(f"the answer of {upstream!r} is over {MAX_ANSWER_BYTES:,} bytes; it was cut off")
     raise UpstreamError(f"upstream {upstream!r} ended its stream without the end mark; the answer is not whole")
 

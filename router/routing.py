@@ -181,11 +181,14 @@ class Router:
         _check_agreement(place, incoming.hints)
         return place
 
+    def is_configured(self, model: str) -> bool:
+        """Say whether an upstream lists a model, which a client may call by its whole name."""
+        return any(model.partition("/")[2] in one.models or model in one.models for one in self._upstreams.values())
+
     def _check_model(self, incoming: Incoming, masked: object) -> None:
         """Refuse a model name that holds what is masked: it would leave as it is. Configured names may be any."""
         model = incoming.request.model
-        known = any(model.partition("/")[2] in one.models or model in one.models for one in self._upstreams.values())
-        if not known and str(masked).strip() != model:
+        if not self.is_configured(model) and str(masked).strip() != model:
             raise InvalidRequestError(
                 "model looks as if it held a secret or personal data, so it goes nowhere", "model"
             )

@@ -81,10 +81,12 @@ class Turns:
             CutStreamError: the stream broke after its first frame and must not be ended.
 
         """
+        arrived_s = self.monotonic()
         routed = await self._route(incoming)
         self.memory.remember(routed.interaction_id, routed.redaction.masker)
         aimed = routed.aimed_at_base() if routed.chose_base else routed
         attempt = await self._first_attempt(aimed, wire)
+        attempt.arrived_s = arrived_s
         try:
             if routed.decision.lane is Lane.NO_OP:
                 await self._refuse(attempt)

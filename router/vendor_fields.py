@@ -49,12 +49,17 @@ _SAMPLING = (
     "id_slot timings_per_token grammar json_schema guided_json guided_regex guided_choice guided_grammar "
     "structured_outputs regex ebnf chat_template_kwargs enable_thinking thinking thinking_budget "
     "thinking_budget_tokens thinking_token_budget think reasoning reasoning_format include_reasoning "
-    "separate_reasoning prompt_mode safe_prompt provider transforms usage options keep_alive format"
+    "separate_reasoning prompt_mode safe_prompt provider transforms usage options keep_alive format ttl "
+    "thinking_forced_open reasoning_budget reasoning_budget_tokens reasoning_in_content reasoning_split "
+    "preserve_thinking clear_thinking disable_reasoning chat_template_args parse_tool_calls tool_stream documents "
+    "mm_processor_kwargs guided_decoding_backend guided_whitespace_pattern structural_tag stop_regex no_stop_trim "
+    "cache_salt n_keep n_discard n_indent min_keep t_max_predict_ms post_sampling_probs return_progress return_tokens "
+    "return_token_ids return_tokens_as_token_ids"
 )
 _EMBEDDINGS = (
     "model input dimensions encoding_format user input_type truncate truncate_prompt_tokens task task_type "
     "normalize normalized instruction output_dimension output_dtype embedding_type late_chunking add_special_tokens "
-    "priority options keep_alive"
+    "priority options keep_alive ttl truncation prompt_name modality"
 )
 FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "openai.chat": frozenset(f"{_CHAT} {_SAMPLING}".split()),

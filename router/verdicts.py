@@ -81,6 +81,9 @@ class Verdicts:
             raise unknown(body.interaction)
         _require_answer(found)
         corrected, comment = await self._masked(body)
+        if corrected is not None or comment is not None:
+            # It may have been forgotten meanwhile, and what is said of it later would stay.
+            _require_answer(await asyncio.to_thread(self.ledger.interaction, body.interaction))
         feedback = Feedback(
             interaction_id=body.interaction,
             at_utc=self.clock(),

@@ -22,8 +22,11 @@ _Cell = tuple[int, int]
 
 
 def tabled(text: str, starts: Iterable[int]) -> Iterator[Span]:
-    """Yield the cells under and beside those with a word at one of `starts` that look like a password."""
-    done = 0
+    """Yield the cells under and beside those with a word at one of `starts` that look like a password.
+
+    The rows of a table are walked once, for its first such cell.
+    """
+    done = walked = 0
     for start in starts:
         if start < done or not _CELL_END.match(text, start) or text[start - 1 : start] not in _BEFORE:
             continue
@@ -37,8 +40,13 @@ def tabled(text: str, starts: Iterable[int]) -> Iterator[Span]:
         named = [at for at, cell in enumerate(cells) if _HEADING.fullmatch(text, *cell)]
         is_head = _RULE.fullmatch(_line(text, done + 1)) is not None
         beside = _passwords(text, cells, [at + 1 for at in named]) if sign == "|" and not is_head else ()
-        rows = _rows(text, done + 1, sign, len(cells)) if all(_PLAIN.fullmatch(text, *one) for one in cells) else ()
-        for value in (*beside, *(value for row in rows for value in _passwords(text, row, named))) if named else ():
+        found = list(beside)
+        if named and begin >= walked and all(_PLAIN.fullmatch(text, *one) for one in cells):
+            walked = done + 1
+            for row in _rows(text, walked, sign, len(cells)):
+                found += _passwords(text, row, named)
+                walked = row[-1][1] + 1
+        for value in found:
             done = max(done, value[1])
             yield Span(value[0], value[1], "SECRET", "table")
 

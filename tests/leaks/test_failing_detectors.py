@@ -22,7 +22,7 @@ from registry.errors import ConfigError, RedactionError
 from registry.settings import LocalSettings, RedactionSettings, Settings
 from router.admission import InFlight
 from router.app import make_app
-from router.detector_process import FAILURES, REST_S, DetectorProcess, ends_at, in_child
+from router.detector_process import FAILURES, REST_S, START_S, DetectorProcess, ends_at, in_child
 from router.exchange import TurnError
 from router.inspection import AT_ONCE_BYTES, Inspectors
 from router.redaction.detectors import DEFAULT_TYPES, default_detectors
@@ -326,6 +326,22 @@ def test_what_takes_long_to_start_again_is_waited_for_as_long_as_the_request_has
     detector.close()
 
 
+def test_what_is_never_ready_is_held_against_it_also_where_its_request_has_no_time_left(tmp_path: Path) -> None:
+    now = [1.0]
+    detector = child("SlowToMake", str(tmp_path / "never"), monotonic=lambda: now[0])
+    before = ends_at.set(1.0)
+    try:
+        with pytest.raises(Exception, match="is not ready yet"):
+            detector.find("text")
+        now[0] += START_S
+        with pytest.raises(Exception, match="was not ready in time and was ended"):
+            detector.find("text")
+    finally:
+        ends_at.reset(before)
+
+    assert (detector._failures, detector._child) == (1, None)
+
+
 def test_a_text_whose_request_has_no_time_left_ends_the_child_but_is_not_held_against_it(tmp_path: Path) -> None:
     detector = child("Endless", str(tmp_path / "calls"))
     detector.prepare()
@@ -403,6 +419,7 @@ def test_an_inspection_whose_client_left_or_had_a_deadline_counts_from_its_own_l
     inspectors = Inspectors(limit_s=0.3, threads=1)
 
     async def scene() -> None:
+        began_s = time.monotonic()
         if leaves:
             asking = asyncio.create_task(inspectors.redacted(redactor, incoming(task(text))))
             await asyncio.to_thread(eventually, lambda: waiting.threads)
@@ -411,9 +428,11 @@ def test_an_inspection_whose_client_left_or_had_a_deadline_counts_from_its_own_l
                 await asking
         else:
             hurried = incoming(task(text), {"X-ModelBreeder-Deadline-Ms": "10"})
-            with pytest.raises(RedactionError, match="took 0.01 s"):
-                await inspectors.redacted(redactor, hurried)
-        assert inspectors._stuck == 0
+            # What no thread has begun when its deadline passes is never begun.
+            while not waiting.threads:
+                with pytest.raises(RedactionError, match="took 0.01 s"):
+                    await inspectors.redacted(redactor, hurried)
+        assert inspectors._stuck == 0 or time.monotonic() - began_s >= 0.3
         await asyncio.to_thread(eventually, lambda: inspectors._stuck)
         with pytest.raises(RedactionError, match="earlier requests"):
             await inspectors.redacted(redactor, incoming(task(text)))
@@ -437,9 +456,52 @@ def test_an_inspection_that_ends_after_its_client_left_counts_for_nothing() -> N
         with suppress(asyncio.CancelledError):
             await asking
         await asyncio.sleep(0.2)
+        await asyncio.to_thread(eventually, lambda: not inspectors._stuck)
+        inspectors._limit_s = 60.0
         assert (await inspectors.redacted(redactor, long)).counts == {}
         assert inspectors._stuck == 0
         inspectors.close()
+
+    run(scene())
+
+
+def test_a_client_that_leaves_the_line_leaves_nothing_of_its_request_behind() -> None:
+    waiting = Waiting()
+    redactor, long = RuleRedactor((waiting,)), incoming(task("mark " + "x" * AT_ONCE_BYTES))
+    inspectors = Inspectors(threads=1)
+
+    async def scene() -> None:
+        first = asyncio.create_task(inspectors.redacted(redactor, long))
+        await asyncio.to_thread(eventually, lambda: waiting.threads)
+        asking = [asyncio.create_task(inspectors.redacted(redactor, long)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for one in asking:
+            one.cancel()
+        await asyncio.wait(asking)
+        assert inspectors._pool is not None
+        assert inspectors._pool._work_queue.empty()
+        waiting.go.set()
+        assert (await first).counts == {}
+        assert (await inspectors.redacted(redactor, long)).counts == {}
+        inspectors.close()
+
+    run(scene())
+
+
+def test_what_inspecting_took_counts_towards_the_deadline(tmp_path: Path) -> None:
+    now = [0.0]
+
+    class Slow:
+        def find(self, text: str) -> list[Span]:
+            now[0] = 3.0
+            return []
+
+    async def scene() -> None:
+        async with world(tmp_path, monotonic=lambda: now[0]) as made:
+            look_with(made, Slow())
+            await made.ask(task(TEXT, metadata={"deadline-ms": 5000}))
+
+            assert made.cloud.limits == [2.0]
 
     run(scene())
 

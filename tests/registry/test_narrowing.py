@@ -170,7 +170,7 @@ def test_all_of_it_at_once_is_no_different(tmp_path: Path, own: Path) -> None:
     assert not settings.policy.rules
     assert line.count("\n") == 0
     assert "ignored: policy.local_only_classes (only adds, so " in line
-    assert "policy.images (stays refuse) and 19 more; " in line
+    assert "policy.images (stays refuse) and 24 more; " in line
 
 
 def test_what_narrows_counts_without_trust_and_without_a_word(tmp_path: Path, own: Path) -> None:

@@ -45,3 +45,15 @@ def test_a_call_of_the_older_form_counts_as_something_said(deltas: list[dict[str
         made.add(delta(**one))  # type: ignore[arg-type]
 
     assert made.has_text is has
+
+
+def test_an_upstream_that_counts_its_choices_without_end_is_assembled_all_the_same() -> None:
+    """Walked once for each choice, so many would take minutes."""
+    made = ChunkAssembly()
+    for index in range(30_000):
+        made.add({"choices": [{"index": index, "delta": {"content": "x", "tool_calls": [{"index": 0, "id": "c"}]}}]})
+
+    choices = made.completion()["choices"]
+    assert isinstance(choices, list)
+    assert len(choices) == 30_000
+    assert choices[-1]["message"]["content"] == "x"  # type: ignore[index, call-overload]

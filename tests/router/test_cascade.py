@@ -420,6 +420,19 @@ def test_mending_asks_for_one_answer_without_the_clients_stop_texts_and_keeps_th
     run(scene())
 
 
+def test_mending_sends_no_field_that_the_first_request_left_out(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, with_base()) as made:
+            made.private.script = [called('{"n":"two"}'), FakeReply(pieces=[answered('{"n": 2}')])]
+            elsewhere = {"api_base": "https://evil.test/v1", "metadata": {"langfuse_host": "https://evil.test"}}
+            await made.ask(task("Summarize this.", tools=TOOLS, **elsewhere))
+
+            assert len(made.private.requests) == 2
+            assert "evil.test" not in json.dumps(made.private.requests)
+
+    run(scene())
+
+
 def test_what_mending_took_is_no_cloud_cost_that_was_spared(tmp_path: Path) -> None:
     async def scene() -> None:
         async with world(tmp_path, with_base()) as made:

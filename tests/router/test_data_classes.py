@@ -115,6 +115,7 @@ def test_the_narrowest_class_holds() -> None:
     assert found(CLIENT, text="clients/a.md", hint="patient") == "patient"
     assert found(internal, text="internal/a.py\n```python\nx\n```") == "internal"
     assert found(hint="trade_secret") == "trade_secret"
+    assert found(internal, text="internal/a.md", hint="code") == "internal"
     assert found() == "public"
 
 

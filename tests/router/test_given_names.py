@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from registry.settings import RedactionSettings
+from registry.settings import RedactionSettings, UpstreamSettings
 from router.dialects.chat import Chat
 from router.dialects.protocol import Request
 from router.exchange import Incoming
-from router.given_names import NAMES_FILE, with_plain_names
+from router.given_names import NAMES_FILE, with_kept_names, with_plain_names
 from router.hints import Hints
 from router.problems import InvalidRequestError
 from router.redaction.redactor import default_redactor
-from tests.router.making import run, task, world
+from tests.router.making import run, settings, task, world
 
 KEY = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dE3fG5"
 REDACTOR = default_redactor(RedactionSettings().rules)
@@ -69,6 +69,35 @@ def test_a_model_that_is_a_key_is_refused_without_showing_it(model: str) -> None
 )  # fmt: skip
 def test_models_keep_their_names(model: str) -> None:
     assert with_plain_names(asked(Hints(), model), REDACTOR, b"k").request.model == model
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/" + "a1b2c3d4e5f6",
+        "6f1ed002-ab5c-4f5e-9c3b-" + "2a1d4e5f6a7b",
+    ],
+)
+def test_a_model_of_a_name_drawn_by_chance_is_asked_where_an_upstream_lists_it(tmp_path: Path, model: str) -> None:
+    vendor = UpstreamSettings(base_url="https://vendor.test/v1", models=("gpt-5.4", model))
+
+    async def scene() -> None:
+        async with world(tmp_path, settings(upstreams={"vendor": vendor})) as made:
+            for name in (model, f"vendor/{model}"):
+                await made.ask(task("hello", model=name))
+            assert [asked["model"] for asked in made.cloud.requests] == [model, model]
+
+    run(scene())
+    with pytest.raises(InvalidRequestError, match="looks like a key"):
+        with_plain_names(asked(Hints(), model), REDACTOR, b"k")
+
+
+def test_what_is_kept_of_a_request_whose_model_looks_like_a_key_are_its_other_names() -> None:
+    kept = with_kept_names(asked(replace(PLAIN, session=KEY), "vendor/" + KEY), REDACTOR, b"k", ())
+
+    assert kept.request.model == ""
+    assert (kept.hints.session or "").startswith("masked-")
+    assert replace(kept.hints, session=PLAIN.session) == PLAIN
 
 
 def test_names_are_digests_under_the_homes_own_secret_which_stays(tmp_path: Path) -> None:

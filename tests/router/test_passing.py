@@ -68,10 +68,21 @@ def test_a_stream_without_its_end_mark_is_not_whole(arrived: list[bytes]) -> Non
 
 
 def test_a_stream_without_end_is_cut_off_where_a_whole_answer_would_be() -> None:
-    event = b'{"choices":[{"index":0,"delta":{"content":"%b"}}]}' % (b"x" * (1 << 20))
+    event = b'{"choices":[{"index":0,"delta":{"content":"x%b"}}]}' % (b"x" * (1 << 20))
     written, _, error = passed(*([event] for _ in range(80)))
 
     assert len(written) == MAX_ANSWER_BYTES >> 20
+    assert "was cut off" in str(error)
+
+
+def test_what_a_stream_has_around_its_words_cuts_it_off_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = b'{"obfuscation":"%b","choices":[{"index":0,"delta":{"content":"x"}}]}' % (b"x" * (1 << 20))
+    events = [[event] for _ in range((MAX_ANSWER_BYTES >> 20) + 1)]
+    assert passed(*events, [b"[DONE]"])[2] is None
+
+    monkeypatch.setattr("router.passing.MAX_STREAM_BYTES", 8 << 20)
+    written, _, error = passed(*events)
+    assert len(written) == 8
     assert "was cut off" in str(error)
 
 
@@ -96,6 +107,35 @@ def test_what_is_nested_too_deeply_is_the_upstreams_failure_and_nothing_fails_he
             # Where nothing has to be put back the upstream's own bytes pass.
             assert (got.status, row.outcome.status) in ((502, Status.ERROR), (200, Status.OK))
             assert got.status == 502 or text == "plain"
+
+    run(scene())
+
+
+@pytest.mark.parametrize("depth", [100, 300, 600])
+def test_arguments_that_are_too_deep_as_the_value_that_another_dialect_has_are_the_clients_to_mend(
+    tmp_path: Path, depth: int
+) -> None:
+    function = {"name": "f", "arguments": '{"a":%s}' % ("[" * depth + "]" * depth)}
+    called = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "c", "type": "function", "function": function}],
+    }
+    upstream = UpstreamSettings(base_url="https://vendor.test/v1", models=("m",), dialect="anthropic")
+    given = Settings(upstreams={"vendor": upstream}, policy=PolicySettings(cloud="vendor/m"))
+    cloud = FakeCloud(script=[FakeReply(pieces=[whole(MESSAGES, Answer("hello"))])])
+
+    async def scene() -> None:
+        async with world(tmp_path, given, make_cloud=lambda *_: cloud) as made:
+            turns = [*TURN, called, {"role": "tool", "tool_call_id": "c", "content": "x"}]
+            got = await call(
+                make_app(made.deps, InFlight(1)), PATHS[CHAT], json.dumps({"model": "m", "messages": turns}).encode()
+            )
+            (row,) = made.interactions()
+
+            assert row.outcome is not None
+            wanted = (200, Status.OK) if depth == 100 else (400, Status.REFUSED)
+            assert (got.status, row.outcome.status) == wanted, got.body
 
     run(scene())
 

@@ -116,6 +116,22 @@ def test_what_is_published_or_usual_passes_and_nothing_is_said(tmp_path: Path, s
     assert "x-modelbreeder-left-out" not in got.headers
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "documents mm_processor_kwargs guided_decoding_backend guided_whitespace_pattern cache_salt return_token_ids",
+        "return_tokens_as_token_ids structural_tag stop_regex no_stop_trim",
+        "n_keep n_discard n_indent min_keep t_max_predict_ms return_progress return_tokens post_sampling_probs",
+        "parse_tool_calls reasoning_in_content thinking_forced_open reasoning_budget reasoning_budget_tokens",
+        "tool_stream preserve_thinking clear_thinking disable_reasoning reasoning_split chat_template_args ttl",
+    ],
+)
+def test_what_servers_of_today_need_for_the_same_answer_passes(names: str) -> None:
+    upstream = UpstreamSettings(base_url="http://127.0.0.1:8000/v1")
+
+    assert left_out(CHAT, dict.fromkeys(names.split()), upstream) == []
+
+
 @pytest.mark.parametrize("surface", FIELDS)
 def test_what_the_user_names_passes(tmp_path: Path, surface: str) -> None:
     more = {"plugins": [1], **METADATA}

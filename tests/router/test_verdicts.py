@@ -189,3 +189,21 @@ def test_another_clients_interaction_is_not_there(tmp_path: Path) -> None:
             assert (await made.deps.verdicts.give(given, own_only=True)).client == "local"
 
     run(scene())
+
+
+def test_what_is_forgotten_while_its_verdict_is_masked_gets_none(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path) as made:
+            name = (await made.ask(task("hello"))).headers["x-modelbreeder-interaction"]
+
+            class Forgetting:
+                def find(self, text: str) -> list[Span]:
+                    erase(made.deps.database, [name])
+                    return []
+
+            look_with(made, Forgetting())
+            with pytest.raises(ConflictError, match="was forgotten"):
+                await made.deps.verdicts.give(body(interaction=name, verdict="rejected", comment="about Ann"))
+            assert made.interactions()[0].feedback is None
+
+    run(scene())

@@ -245,7 +245,8 @@ TRAPS = (
     "\\n", "a9-", "?sig=", "&x-sig=a", "webhook/", "http://webhook", "password ", "key value",
     "key {", "a9B.", "key: a", "hooks.a/", "http://webhook/", "password is", "login: a / ", "creds a:", "mysql -p",
     "| password |", "password,", "password:\n ", "credentials: {", "credentials: [", "kind: Secret\n", "data:\n a: b\n",
-    "пароль ", "echo a|", "U2VjcmV0", "net use \\\\", "htpasswd -b a ", "password\t",
+    "пароль ", "echo a|", "U2VjcmV0", "net use \\\\", "htpasswd -b a ", "password\t", "\nPassword,",
+    "\n| password | a |",
 )  # fmt: skip
 
 
