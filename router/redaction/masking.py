@@ -19,6 +19,7 @@ from registry.errors import RedactionError
 from router.redaction.assignments import promises_secret
 from router.redaction.detectors import DEFAULT_TYPES
 from router.redaction.json_text import Edit, apply, edit_leaf, edit_value, escape, is_json
+from router.redaction.known_values import SHORTEST, KnownValues
 from router.redaction.opaque import set_aside
 from router.redaction.placeholders import (
     BOUNDARY,
@@ -34,7 +35,6 @@ from router.redaction.spans import CleanTexts, Detector, Span, find_spans, merge
 _SECRET: Final = "SECRET"  # noqa: S105 - the name of a type
 _URL: Final = "PIIURL"
 _SCHEME: Final = re.compile(r"(?:https?|ftps?|wss?)://", re.IGNORECASE)
-_SHORTEST_TELLING: Final = 6
 # Keys that say what a short value is, as the words before it would in a text.
 _OF_SOMEBODY: Final = re.compile(
     "phone|mobile|cell|tel|fax|contact|ssn|social|passport|licen[cs]e|permit|account|bank|tax|nhs|medical|wallet"
@@ -59,7 +59,7 @@ class Masker:
         self._values: dict[str, str] = {}
         self._placeholders: dict[str, Placeholder] = {}
         self._reserved: set[str] = set()
-        self._telling: set[str] = set()
+        self._telling = KnownValues()
         self._last: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._joined: set[str] = set()
@@ -182,18 +182,17 @@ class Masker:
     def _seen(self, text: str, spans: Iterable[Span]) -> Iterator[Span]:
         """Yield known secrets wherever else they stand: an answer repeats them without what first gave them away."""
         found = {text[span.start : span.end] for span in spans if span.type == _SECRET}
-        for value in self._telling | {value for value in found if _is_telling(value)}:
-            start = text.find(value)
-            while start >= 0:
-                yield Span(start, start + len(value), _SECRET, "seen-before")
-                start = text.find(value, start + len(value))
+        for known in (self._telling, KnownValues(filter(_is_telling, found))):
+            for start, end in known.find(text):
+                yield Span(start, end, _SECRET, "seen-before")
 
     def _placeholder(self, type_name: str, value: str, *, own: bool) -> str:
         if value in self._placeholders:
             return self._placeholders[value].text
         if not own:
             self._counts[type_name] += 1
-            self._telling |= {value} if type_name == _SECRET and _is_telling(value) else set()
+            if type_name == _SECRET and _is_telling(value):
+                self._telling.add(value)
         stands: Placeholder | None = None
         while stands is None or stands.name in self._reserved:
             self._last[type_name] += 1
@@ -214,7 +213,7 @@ def _host_of(text: str, url: Span) -> int:
 
 def _is_telling(value: str) -> bool:
     """Tell whether a secret may be looked for by itself: it is no common word such as the password `postgres`."""
-    return len(value) >= _SHORTEST_TELLING and not re.sub("[_-]", "", value).isalpha()
+    return len(value) >= SHORTEST and not re.sub("[_-]", "", value).isalpha()
 
 
 def _moved(spans: Iterable[Span], offset: int, length: int) -> Iterator[Span]:
