@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -132,7 +133,9 @@ def _running(
     program: list[str], *, stdout: BinaryIO | int, env: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     stderr = None if stdout == subprocess.PIPE else subprocess.STDOUT
-    process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, cwd=ROOT)
+    # In the checkout, a demo's modelbreeder.toml would count as a project's.
+    away = tempfile.gettempdir()
+    process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, cwd=away)
     try:
         yield process
     finally:

@@ -17,12 +17,10 @@ from registry.ids import new_id
 from registry.ledger import Ledger
 from tests.breeder.makers import START, interaction
 
-ROOT = Path(__file__).parents[2]
-
 
 def call(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "breeder.cli", "--home", str(home), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -141,5 +139,5 @@ def test_a_dry_run_counts_the_cloud_calls_for_the_tasks_of_the_table_too(tmp_pat
 def test_help_is_light(tmp_path: Path):
     heavy = "'torch','transformers','mlflow','pydantic','sqlalchemy','numpy'"
     script = f"import sys, breeder.cli; print([m for m in ({heavy}) if m in sys.modules])"
-    told = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    told = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"

@@ -25,8 +25,6 @@ from tests.breeder.homes import SECRET, WORKFLOW, files_with, opened_home, recor
 from tests.breeder.makers import interaction
 from tests.router.making import run, task, world
 
-ROOT = Path(__file__).parents[2]
-
 
 @dataclass(frozen=True)
 class Called:
@@ -46,7 +44,7 @@ def call(home: Path, *arguments: str, stdin: str = "") -> Called:
 def call_alone(home: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command as a process of its own."""
     command = [sys.executable, "-P", "-m", "breeder.cli", "--home", str(home), "ledger", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, cwd=ROOT)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
 
 
 def made(number: int, age_days: float, session: str, text: str) -> Interaction:

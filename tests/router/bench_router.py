@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.router.daemon import ROOT, ask, daemon, environment, write_config
+from tests.router.daemon import ask, daemon, environment, write_config
 from tests.router.making import incoming, run, task, world
 from tests.router.recording_upstream import recording_upstream
 
@@ -72,7 +72,7 @@ def import_seconds(modules: str) -> tuple[float, float]:
     clocks = "time.perf_counter(), time.process_time()"
     script = f"import time; w, p = {clocks}; import {modules}; print(time.perf_counter() - w, time.process_time() - p)"
     told = subprocess.run(
-        [sys.executable, "-P", "-c", script], capture_output=True, text=True, env=environment(), check=True, cwd=ROOT
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, env=environment(), check=True
     )
     wall, processor = told.stdout.split()
     return float(wall), float(processor)

@@ -15,7 +15,7 @@ import typer
 from registry import errors
 from router.cli import add_commands
 from router.cli.frame import exit_code_of, home_of, new_app, run
-from tests.router.daemon import ROOT, ask, command, environment, write_config
+from tests.router.daemon import ask, command, environment, write_config
 from tests.router.recording_upstream import Upstream, recording_upstream
 
 Result = tuple[int, str, str]
@@ -278,7 +278,7 @@ def test_help_imports_nothing_slow() -> None:
     slow = "('pydantic', 'sqlalchemy', 'aiohttp', 'uvicorn')"
     script = f"import sys, router.cli; print(','.join(name for name in {slow} if name in sys.modules))"
     told = subprocess.run(
-        [sys.executable, "-P", "-c", script], capture_output=True, text=True, env=environment(), check=True, cwd=ROOT
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, env=environment(), check=True
     )
 
     assert told.stdout.strip() == ""

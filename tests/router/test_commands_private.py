@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.router.daemon import ROOT, environment
+from tests.router.daemon import environment
 
 SECRET = "bob@example.org"
 SCRIPT = f"""
@@ -45,7 +45,7 @@ run(app)
 
 def called(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-c", SCRIPT, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
 
 
 def test_new_files_are_private_and_there_is_no_core(tmp_path: Path) -> None:

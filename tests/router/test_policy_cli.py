@@ -114,6 +114,26 @@ def test_days_of_a_class_that_there_is_not_are_wrong_and_what_nobody_serves_is_n
     assert found["problems"][0]["what"].startswith("ledger.retention.classes")
 
 
+def test_the_last_line_counts_the_notes(call: Callable[..., Result], home: Path, upstream: Upstream) -> None:
+    quiet = "local_only_classes = []"
+    write_config(home, upstream.url, policy=quiet)
+    assert call("policy", "check")[1].endswith(": nothing is wrong\n")
+    write_config(home, upstream.url, policy=quiet, more="[redaction.rules]\nTICKET = 'TCK-[0-9]{6'\n")
+    code, out, _ = call("policy", "check")
+
+    assert code == 0
+    assert "note: redaction.rules.TICKET has '{6' without a closing brace" in out
+    assert out.endswith(": nothing is wrong; 1 note above\n")
+
+
+def test_allowing_everything_to_leave_is_wrong(call: Callable[..., Result], home: Path, upstream: Upstream) -> None:
+    write_config(home, upstream.url, more='[redaction]\nallow = ["*"]\n')
+    code, out, _ = call("policy", "check")
+
+    assert code == 2
+    assert "wrong: redaction.allow '*' fits values of every kind, which leave unmasked" in out
+
+
 def test_a_file_that_a_check_may_not_read_is_named(call: Callable[..., Result], home: Path, upstream: Upstream) -> None:
     command = f"command = ['cat', '{home / 'modelbreeder.toml'}']"
     write_config(home, upstream.url, more=f"[[policy.verify]]\nname = 'v'\n{command}\n")

@@ -16,7 +16,7 @@ from registry.errors import ConfigError
 from registry.settings import DaemonSettings, UpstreamSettings
 from router.deps import proxy_for
 from router.listening import bind
-from tests.router.daemon import ROOT, ask, daemon, environment, get, post, run_command, write_config
+from tests.router.daemon import ask, daemon, environment, get, post, run_command, write_config
 
 HEAVY = ("torch", "transformers", "sklearn", "mlflow", "breeder", "peft", "datasets", "llama_cpp")
 _PROBE = """
@@ -48,7 +48,6 @@ def test_the_daemon_starts_without_anything_heavy(tmp_path: Path) -> None:
         text=True,
         env=environment(),
         check=False,
-        cwd=ROOT,
     )
     loaded = set(probe.stdout.strip().split(","))
 

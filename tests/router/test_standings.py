@@ -18,7 +18,6 @@ from registry.prompting import Prompt
 from registry.withdrawing import withdraw
 from router.likeness import BUCKETS, RANKS, Centroid, Likeness, text_ids, write_likeness
 from router.standings import WORKFLOWS_TTL_S, Registry, read_standings
-from tests.router.daemon import ROOT
 from tests.router.making import NOON, enrol, evaluation, move
 
 
@@ -145,7 +144,7 @@ def test_a_damaged_likeness_costs_its_own_workflow_only(database: Database, capl
 
 def test_without_a_likeness_numpy_stays_out_of_the_daemon() -> None:
     code = "import sys; import router.standings, router.routing; sys.exit('numpy' in sys.modules)"
-    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=120, cwd=ROOT)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=120)
 
 
 class Broken(Catalog):

@@ -112,7 +112,7 @@ def test_a_missing_gpu_is_one_line(recipe: Path, tmp_path: Path, capsys: pytest.
 def begin(recipe: Path, out: Path, home: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-P", "-m", "breeder.cli", "--home", str(home), "seedling", "train"]
     command += ["--recipe", str(recipe), "--out", str(out)]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def kill_after(child: subprocess.Popen[str], out: Path, step: int) -> None:
