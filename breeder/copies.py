@@ -20,6 +20,7 @@ import orjson
 from breeder.dataset import FORGOTTEN, write_atomically
 from registry.home import Home
 from registry.prompting import Prompt
+from registry.quotation import Quotation
 
 _ID = re.compile(rb'"(?:interaction_id|task)":\s*"([^"]*)"')
 _DIGEST_SHOWN = 16
@@ -72,7 +73,7 @@ def exports(home: Home, ids: Collection[str]) -> Iterator[Path]:
             yield file
 
 
-def quoted_ids(home: Home, pattern: re.Pattern[str]) -> set[str]:
+def quoted_ids(home: Home, pattern: Quotation) -> set[str]:
     """Return the interactions whose copies quote a value, also where the ledger has forgotten them."""
     lines = (line for file in files_of_rows(home) for line in file.read_bytes().splitlines())
     whole = (file.read_bytes() for file in _children(home.runs) if file.is_file())

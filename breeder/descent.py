@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from registry.artifacts import ArtifactStore
 from registry.entities import Interaction, Purpose, Specialist, SpecialistKind
 from registry.errors import NotFoundError
 from registry.prompting import Prompt, prompt_of, trimmed
+from registry.quotation import Quotation
 from router.dialects.known import dialect_of
 
 _OWN_FILE = (SpecialistKind.MERGED, SpecialistKind.TABLE, SpecialistKind.LINEAR)
@@ -43,7 +43,7 @@ class Descent:
     withdraws: bool = False
     empties: bool = False
     spares: bool = False
-    quoting: re.Pattern[str] | None = None
+    quoting: Quotation | None = None
 
     def among(self, specialists: Sequence[Specialist], made: Sequence[FrozenRows], ids: Collection[str]) -> Family:
         """Return the family of some interactions, by the datasets that were made of them."""

@@ -5,7 +5,6 @@ An interaction brings along its family: what it escalated or fell back to, and w
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sqlalchemy import ColumnElement, select
 
 from registry.columns import utc_text
 from registry.database import Database
+from registry.quotation import Quotation
 from registry.tables import contents, events, intents, outcomes
 
 _PAGE = 500
@@ -31,7 +31,7 @@ class Selection:
     client: str | None = None
     workflow: str | None = None
     before: datetime | None = None
-    quoting: re.Pattern[str] | None = None
+    quoting: Quotation | None = None
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -60,7 +60,7 @@ def select_interactions(database: Database, wanted: Selection) -> list[str]:
     return sorted(found | _family(database, found))
 
 
-def named_so(database: Database, pattern: re.Pattern[str]) -> int:
+def named_so(database: Database, pattern: Quotation) -> int:
     """Return how many interactions have a client, workflow, model or class of such a name: facts, which stay."""
     with database.read() as connection:
         rows = connection.execute(select(*_NAMES))
@@ -98,7 +98,7 @@ def unfinished_among(database: Database, ids: Collection[str]) -> set[str]:
     return found
 
 
-def _quoting(database: Database, wanted: Selection, pattern: re.Pattern[str]) -> Iterator[str]:
+def _quoting(database: Database, wanted: Selection, pattern: Quotation) -> Iterator[str]:
     """Yield the interactions one of whose events quotes what is looked for."""
     query = (
         select(contents.c.event_id, intents, contents.c.body)

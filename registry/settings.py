@@ -173,8 +173,13 @@ class LedgerSettings(_Section):
 
     @model_validator(mode="after")
     def _key_has_a_place(self) -> LedgerSettings:
-        if (self.encryption == "file") is not (self.key_file is not None):
-            raise ValueError("ledger.encryption 'file' and ledger.key_file go together; set both, or neither")
+        if self.encryption == "file" and self.key_file is None:
+            raise ValueError("ledger.encryption is 'file', but ledger.key_file is not set; name the key's file")
+        if self.encryption != "file" and self.key_file is not None:
+            raise ValueError(
+                f"ledger.key_file is set, but ledger.encryption is {self.encryption!r}; remove ledger.key_file, "
+                "or set ledger.encryption to 'file'"
+            )
         if self.encryption != "none" and "://" in (self.url or "") and not (self.url or "").startswith("sqlite"):
             raise ValueError("ledger.encryption is for SQLite files; let the server of ledger.url encrypt its disk")
         if self.keep_raw and self.encryption == "none":

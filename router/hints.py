@@ -26,6 +26,7 @@ _KEPT = {hint.translate(_SIGNS): hint for hint in _KEEPS_HERE}
 _SHORTEST = min(map(len, _KEPT))
 _ENDS = tuple(re.split("[^a-z]", hint)[-1] for hint in _KEEPS_HERE)
 _ALIKE, _MISSING = 0.85, 2
+_WRAPPERS = ("metadata", "extra_body")
 _MOST_FIELDS = 64
 """Metadata fields among which misspelt hints are looked for; vendors take no more than 16."""
 _LANES = {**{lane.value: lane for lane in Lane}, "local": Lane.LOCAL_FAST, "cloud": Lane.CLOUD_ESCALATION}
@@ -113,19 +114,14 @@ def parse_hints(headers: Iterable[tuple[str, str]], metadata: Json = None, field
     Args:
         headers: of the request.
         metadata: what it has under `metadata`.
-        fields: the names of all its fields, among which a hint has no place.
+        fields: the names of all its fields, or the fields themselves, among and in which a hint has no place.
 
     Raises:
         InvalidRequestError: a hint has a value that cannot be read, two contradict each other, what is named as ours is
             no hint, metadata that are no object might hold one, or one stands beside the metadata.
 
     """
-    for beside in fields:
-        letters, ours = _letters(beside) if len(beside) >= _SHORTEST else ("", False)
-        hint = _BY_LETTERS.get(letters)
-        if ours or hint in _KEEPS_HERE:
-            said = f"{beside[:80]!r} is no field of a request; write it as metadata.{hint or 'NAME'}, or as a header"
-            raise InvalidRequestError(said, beside[:80])
+    _check_places(fields)
     if isinstance(metadata, str | list):
         raise InvalidRequestError('metadata must be an object, as in {"data-class": "client"}', "metadata")
     given = metadata if isinstance(metadata, dict) else {}
@@ -140,6 +136,30 @@ def parse_hints(headers: Iterable[tuple[str, str]], metadata: Json = None, field
             read = _read(param, value, _READERS[hint])
             values[name] = _narrower(param, values[name], read) if name in values else read
     return Hints(**values)  # type: ignore[arg-type]  # each reader returns the type of its field
+
+
+def _check_places(fields: Iterable[str]) -> None:
+    """Refuse a hint beside the metadata, in another field than these, or further within them: it would be lost."""
+    for beside in fields:
+        _check_place(beside, beside)
+        value = fields[beside] if isinstance(fields, Mapping) else None
+        if not isinstance(value, dict):
+            continue
+        for key, inner in value.items():
+            if beside != "metadata":
+                _check_place(key, f"{beside}.{key}")
+            # Deeper than that a schema may well have such a name among its properties.
+            if isinstance(inner, dict) and beside in _WRAPPERS:
+                for nested in inner:
+                    _check_place(nested, f"{beside}.{key}.{nested}")
+
+
+def _check_place(name: str, path: str) -> None:
+    letters, ours = _letters(name) if len(name) >= _SHORTEST else ("", False)
+    hint = _BY_LETTERS.get(letters)
+    if ours or hint in _KEEPS_HERE:
+        said = f"{path[:80]!r} is no field of a request; write it as metadata.{hint or 'NAME'}, or as a header"
+        raise InvalidRequestError(said, path[:80])
 
 
 def without_hints(metadata: Json) -> Json:

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 
 _PLACES = ("auto", "local", "cloud")
 _OURS = ("modelbreeder", "workflow")
+_HERE = frozenset({"private", "onprem", "onpremise", "onpremises", "selfhost", "selfhosted", "noop", "embedded"})
+_SIGNS = re.compile(r"[\W_]+")
 _PARTS = re.compile(r"([^/:]*)([/:]?)(.*)", re.DOTALL)
 _ALIKE = 0.8
 _MISSING = 2
 _MOST_CHARS = 200
 """Of a name that is looked at: the time grows with its length."""
+
+
+def meant_here(model: str, private: Collection[str], base: str) -> str | None:
+    """Return the name of a place of ours for one that can mean nothing but the user's own machines, None for others.
+
+    Args:
+        model: the name as the client sent it, which no upstream lists.
+        private: the names of the private upstreams.
+        base: the configured local base.
+
+    """
+    name = model[:_MOST_CHARS]
+    plain = _letters(name)
+    if plain.startswith("local") or plain in _HERE or plain in {_letters(one) for one in private}:
+        return "local"
+    if _family(name) in (_family(base), _family(base.rpartition("/")[2])):
+        return "local"
+    for upstream in private:
+        if said := re.fullmatch(rf"{re.escape(upstream)}[-_. ]+(.+)", name, re.IGNORECASE):
+            return f"{upstream}/{said[1]}"
+    return None
 
 
 def meant_by(model: str, upstreams: Collection[str], vendors: Collection[str]) -> str | None:
@@ -28,7 +52,9 @@ def meant_by(model: str, upstreams: Collection[str], vendors: Collection[str]) -
     assert parts is not None, "the pattern matches any text"
     head, sign, rest = parts.groups()
     if not sign:
-        return _nearest(head, _PLACES)
+        plain = _letters(head)
+        alone = next((one for one in upstreams if _letters(one) == plain), None)
+        return f"{alone}/MODEL" if alone else "cloud" if plain == "cloudescalation" else _nearest(head, _PLACES)
     if sign == "/" and head in vendors:
         return None
     # A colon parts the names of many vendors' models: llama3:8b is no slip, with whatever upstream is called llama.
@@ -36,10 +62,20 @@ def meant_by(model: str, upstreams: Collection[str], vendors: Collection[str]) -
     for upstream in upstreams:
         if alike(head, upstream):
             return f"{upstream}/{rest}"
-    ours = _nearest(head, (*_PLACES, *_OURS))
+    ours = "workflow" if _is_same(head, "wf") else _nearest(head, (*_PLACES, *_OURS))
     if ours == "workflow":
         return f"workflow:{rest}"
     return _nearest(rest, _PLACES) or rest or "auto" if ours == "modelbreeder" else ours
+
+
+def _letters(name: str) -> str:
+    """Return a name without signs and letter case."""
+    return _SIGNS.sub("", unicodedata.normalize("NFKC", name)).casefold()
+
+
+def _family(model: str) -> str:
+    """Return what all sizes of a model are called, as qwen3 of qwen3:8b; the slash stays, as a vendor's is another."""
+    return "/".join(map(_letters, model.partition(":")[0].split("/")))
 
 
 def _nearest(word: str, known: Iterable[str]) -> str | None:

@@ -12,9 +12,9 @@ from difflib import get_close_matches
 
 from registry.entities import Lane
 from registry.errors import UnknownModelError
-from registry.settings import UpstreamSettings, is_private
+from registry.settings import LocalSettings, UpstreamSettings, is_private
 from router.hints import NAME_PATTERN
-from router.name_slips import meant_by
+from router.name_slips import meant_by, meant_here
 from router.problems import InvalidRequestError
 
 _PLACES = {"auto": None, "local": Lane.LOCAL_FAST, "cloud": Lane.CLOUD_ESCALATION}
@@ -57,6 +57,7 @@ def read_place(
     is_specialist: Callable[[str], bool],
     specialists_of: Callable[[str], Collection[str] | None] = lambda _: None,
     workflows: Callable[[], Collection[str]] = tuple,
+    local: LocalSettings | None = None,
 ) -> Place:
     """Say what a model name asks for.
 
@@ -67,6 +68,7 @@ def read_place(
         is_specialist: whether the registry knows a specialist by this name.
         specialists_of: the specialists of a workflow, None where it is not known.
         workflows: the known workflows.
+        local: where the general local base is, the defaults where it is left out.
 
     Raises:
         UnknownModelError: it names a specialist that there is not, or is nearly the name of a place.
@@ -85,17 +87,34 @@ def read_place(
     if target is not None:
         private = is_private(upstreams[target.upstream], target.model)
         return Place(target, Lane.LOCAL_PRIVATE if private else Lane.CLOUD_ESCALATION)
-    listed = [name for upstream in upstreams.values() for name in upstream.models]
+    local = local or LocalSettings()
+    listed = {name for upstream in upstreams.values() for name in upstream.models}
     if model not in listed:
-        head, sign, _ = model.partition("@")
-        if sign:
-            _check_specialist(model, head, specialists_of(head), workflows)
-        elif model in workflows():
-            raise UnknownModelError(f"{model!r} is a workflow; did you mean 'workflow:{model}'? {_LIST_IT}")
-        vendors = {name.partition("/")[0] for name in (*listed, default.model if default else "")}
-        if meant := meant_by(model, upstreams, vendors):
-            raise UnknownModelError(f"nobody is called {model[:_SHOWN_CHARS]!r}; did you mean {meant!r}? {_LIST_IT}")
+        if model == local.base and local.general_upstream is not None:
+            return Place(Target(local.general_upstream, model), Lane.LOCAL_PRIVATE)
+        if default is None or model != default.model:
+            _check_is_a_vendors(model, specialists_of, workflows)
+            vendors = {name.partition("/")[0] for name in (*listed, default.model if default else "")}
+            _check_is_no_slip(model, upstreams, vendors, local.base)
     return Place(_offering(model, upstreams, default))
+
+
+def _check_is_a_vendors(
+    model: str, specialists_of: Callable[[str], Collection[str] | None], workflows: Callable[[], Collection[str]]
+) -> None:
+    head, sign, _ = model.partition("@")
+    if sign:
+        _check_specialist(model, head, specialists_of(head), workflows)
+    elif model in workflows():
+        raise UnknownModelError(f"{model!r} is a workflow; did you mean 'workflow:{model}'? {_LIST_IT}")
+
+
+def _check_is_no_slip(
+    model: str, upstreams: Mapping[str, UpstreamSettings], vendors: Collection[str], base: str
+) -> None:
+    private = [name for name, upstream in upstreams.items() if upstream.trust == "private"]
+    if meant := meant_here(model, private, base) or meant_by(model, upstreams, vendors):
+        raise UnknownModelError(f"nobody is called {model[:_SHOWN_CHARS]!r}; did you mean {meant!r}? {_LIST_IT}")
 
 
 def _check_specialist(

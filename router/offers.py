@@ -68,6 +68,8 @@ class PolicyInput:
     """Why no money is left for the cloud model, empty where some is."""
     kept: Lane | None = None
     """The lane of the tool loop that the task goes on with, None where it is none or not remembered."""
+    recalled: str | None = None
+    """The class that the client gave to an earlier turn of the conversation, None where it gave this one its own."""
 
     @property
     def local_only(self) -> bool:

@@ -130,7 +130,9 @@ def _local_only(given: PolicyInput) -> Ruling | None:
     if not given.local_only:
         return None
     found = "customer data was found" if given.envelope.contains_customer_data else None
-    reason = found or f"data class {given.envelope.data_class!r} is local-only"
+    said = given.envelope.data_class
+    earlier = ", told earlier in this conversation," if said == given.recalled else ""
+    reason = found or f"data class {said!r}{earlier} is local-only"
     return _stay(given, Lane.LOCAL_PRIVATE, reason, ", which never leaves")
 
 

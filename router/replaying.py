@@ -52,7 +52,8 @@ class Replayer(Router):
         assert isinstance(received, dict)
         chat = dialect_of(intent.surface).to_chat(received)
         prompt = prompt_of(chat.get("messages"))
-        place = read_place(asked.requested_model, self._settings.upstreams, policy.cloud, self._is_specialist)
+        upstreams, here = self._settings.upstreams, self._settings.local
+        place = read_place(asked.requested_model, upstreams, policy.cloud, self._is_specialist, local=here)
         envelope = replace(
             asked,
             minimum_margin=_demanded(asked.minimum_margin, before, policy),

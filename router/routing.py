@@ -138,7 +138,8 @@ class Router:
         loop = keys_of_loop(chat, envelope, incoming.client.name)
         kept = self.loops.lane_of(loop) if envelope.in_tool_loop else None
         budget = self._budget(rulebook.payer(incoming), chat, envelope, cloud, now)
-        given = PolicyInput(envelope, rulebook.policy, now, local, cloud, base, budget, kept)
+        recalled = None if told == incoming.hints.data_class else told
+        given = PolicyInput(envelope, rulebook.policy, now, local, cloud, base, budget, kept, recalled)
         route = decide(rulebook.rules, given, rulebook.digest)
         routed = Routed(
             incoming, interaction_id, now, redaction, chat, prompt, envelope, local, cloud, route, rulebook, base
@@ -175,9 +176,9 @@ class Router:
 
     def place_of(self, incoming: Incoming) -> Place:
         """Return what a request's model name asks for; raise InvalidRequestError where its hints contradict it."""
-        policy, upstreams = self._settings.policy, self._settings.upstreams
-        model = incoming.request.model
-        place = read_place(model, upstreams, policy.cloud, self._is_specialist, self._specialists_of, self._workflows)
+        policy, upstreams, local = self._settings.policy, self._settings.upstreams, self._settings.local
+        known = self._is_specialist, self._specialists_of, self._workflows
+        place = read_place(incoming.request.model, upstreams, policy.cloud, *known, local)
         _check_agreement(place, incoming.hints)
         return place
 

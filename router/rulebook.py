@@ -15,6 +15,7 @@ from router.judging import Judge
 from router.policy import Rules, compile_policy, digest_of
 from router.policy_check import Problem, problems
 from router.redaction.redactor import RuleRedactor, redactor_of
+from router.setting_notes import redaction_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def compile_rulebook(settings: Settings, judge: Judge | None = None, redactor: R
     redactor = redactor or redactor_of(settings.redaction, in_child)
     _check_customer_types(policy.customer_data_types, redactor.types)
     classes, rules = DataClasses(policy, redactor.types), compile_policy(policy)
-    found = (*problems(policy), *judging.problems)
+    found = (*problems(policy), *judging.problems, *redaction_problems(settings.redaction))
     return Rulebook(settings, rules, digest_of(policy), redactor, classes, judging, found)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,7 +50,8 @@ def explain(
     """Say in one sentence where a request would go and why, and show all candidates, without sending it."""
     home = home_of(context)
     text = read_text(source) if source == "-" or _is_file(source) or _names_a_file(source) else source
-    told = asyncio.run(_explain(home, settings_of(home), incoming_of(text, workflow, lane, surface)))
+    with _usable():
+        told = asyncio.run(_explain(home, settings_of(home), incoming_of(text, workflow, lane, surface)))
     if as_json:
         say_json(told)
         return
@@ -56,6 +59,17 @@ def explain(
     for name, fact in facts(told):
         say(f"{name:9} {fact}")
     say_table(COLUMNS, candidate_rows(told))
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """Turn what is wrong with the request itself into a ConfigError, as what is wrong with an option is one."""
+    from router.problems import InvalidRequestError
+
+    try:
+        yield
+    except InvalidRequestError as error:
+        raise ConfigError(str(error)) from error
 
 
 def run_request(

@@ -63,7 +63,8 @@ def decrypt(context: typer.Context) -> None:
         else:
             say(f"{file} is not encrypted")
             _tell_removed(remove_leftovers(file))
-    say('Set ledger.encryption = "none" and remove ledger.key_file, else nothing opens it.')
+    remove = " and remove ledger.key_file" if settings_of(home_of(context)).ledger.key_file else ""
+    say(f'Set ledger.encryption = "none"{remove}, else nothing opens it.')
 
 
 @app.command()

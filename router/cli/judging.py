@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def feedback(
     context: typer.Context,
-    interaction: Annotated[str, typer.Argument(metavar="ID", help="The interaction's id.")],
+    interaction: Annotated[str, typer.Argument(metavar="ID", help="The interaction's id, or how it begins.")],
     *,
     accept: Annotated[bool, typer.Option("--accept", help="The answer was right.")] = False,
     reject: Annotated[bool, typer.Option("--reject", help="The answer was wrong.")] = False,
@@ -54,11 +54,13 @@ def feedback(
     if as_json:
         say_json(plain(kept))
     else:
-        say(f"{interaction} is recorded as {verdict}")
+        say(f"{kept.interaction_id} is recorded as {verdict}")
 
 
 async def _give(home: Home, settings: Settings, body: FeedbackBody) -> Feedback:
+    from router.cli.ledger import whole_id
     from router.deps import open_deps, real_outside
 
     async with open_deps(home, settings, real_outside(settings, os.environ)) as deps:
-        return await deps.verdicts.give(body)
+        whole = whole_id(deps.database, body.interaction)
+        return await deps.verdicts.give(body.model_copy(update={"interaction": whole}))

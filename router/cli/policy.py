@@ -36,8 +36,10 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check a configuration and list its rules in the order in which they are tried; exits with 2 if it is wrong."""
+    from registry.ids import utc_now
     from router.explaining import plain
     from router.policy_check import notes, steps
+    from router.setting_notes import setting_notes
 
     where = file or home_of(context).config_file
     try:
@@ -47,7 +49,7 @@ def check(
             wrong = [{"rule": None, "what": str(error)}]
             say_json({"file": str(where), "ok": False, "problems": wrong, "notes": [], "rules": []})
         raise
-    left, rules = notes(settings), steps(settings.policy)
+    left, rules = [*notes(settings), *setting_notes(settings, utc_now())], steps(settings.policy)
     if as_json:
         say_json(plain({"file": str(where), "ok": not found, "problems": found, "notes": left, "rules": rules}))
     else:
@@ -59,14 +61,17 @@ def check(
         for line in (*(f"wrong: {one.line}" for one in found), *(f"note: {line}" for line in left)):
             say(line)
         if not found:
-            say(f"{where}: {_all_well(where)}")
+            say(f"{where}: {_all_well(where, len(left))}")
     if found:
         counted = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         raise ConfigError(f"{where}: {counted} in its policy; mend or remove what is named")
 
 
-def _all_well(where: Path) -> str:
-    return "nothing is wrong" if where.exists() else "there is no such file, so the defaults hold; modelbreeder init"
+def _all_well(where: Path, notes: int) -> str:
+    if not where.exists():
+        return "there is no such file, so the defaults hold; modelbreeder init"
+    counted = "1 note" if notes == 1 else f"{notes} notes"
+    return f"nothing is wrong; {counted} above" if notes else "nothing is wrong"
 
 
 def _checked(context: typer.Context, file: Path | None) -> tuple[Settings, list[Problem]]:

@@ -67,7 +67,13 @@ _VERSION: Final = re.compile(
     r"(?:version|\b(?:ver\.?|release|build|v)|[=~<>]=|[~^])[\"'`]?\s{0,2}[:=]?\s{0,2}[\"'`]?$", re.IGNORECASE
 )
 _ASSIGNED_V6: Final = ipaddress.IPv6Network("2000::/3")
-_RESOLVERS: Final = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"})
+_RESOLVERS: Final = frozenset(
+    {
+        "8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "149.112.112.112", "208.67.222.222", "208.67.220.220",
+        "2001:4860:4860::8888", "2001:4860:4860::8844", "2606:4700:4700::1111", "2606:4700:4700::1001", "2620:fe::fe",
+        "2620:fe::9", "2620:119:35::35", "2620:119:53::53",
+    }
+)  # fmt: skip
 
 
 class UrlCredentials:
@@ -229,7 +235,9 @@ def _is_public(address: str) -> bool:
     if found.is_private or found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified:
         return False
     if isinstance(found, ipaddress.IPv4Address):
-        return not found.is_reserved and address not in _RESOLVERS
+        return not found.is_reserved and str(found) not in _RESOLVERS
+    if str(found) in _RESOLVERS:
+        return False
     # All that is assigned so far begins so (RFC 4291), and no scope of C++ does, as `a::b` is one.
     return found in _ASSIGNED_V6 or address.count(":") > 2
 

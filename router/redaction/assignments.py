@@ -13,6 +13,9 @@ from typing import Final
 from router.redaction.passwords import (
     closing_size,
     is_drawn,
+    is_grouped,
+    is_numbered,
+    is_phrase,
     is_strong,
     is_template,
     is_term,
@@ -98,6 +101,14 @@ _HARMLESS_TAIL: Final = re.compile(
     r"|usage|user|var|version)s?\Z",
     _FLAGS,
 )
+# A name of a setting, and names of texts about one.
+_SETTING: Final = re.compile(r"[A-Z0-9]_\Z")
+_TEXT_OF: Final = re.compile(
+    r"(?:bad|change|confirm|empty|enter|err(?:or)?|forgot|hide|incorrect|invalid|label|message|missing|msg|no|reset|show"
+    r"|title|weak|wrong)[-_. ]?\Z",
+    _FLAGS,
+)
+_KEY_HEADER: Final = re.compile(r"\bapi-\Z", _FLAGS)
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(?:(?:\??\.|::|->)[A-Za-z_]\w*)+", re.ASCII)
 _FOLDER: Final = re.compile(r"(?:/[\w.@-]+)+", re.ASCII)
 _DIGIT: Final = re.compile(r"[0-9]")
@@ -170,6 +181,8 @@ def _fits_name(head: str, found: re.Match[str], value: str) -> bool:
     """Tell whether a value is what the word before it, with `head` in front of it, promises."""
     word = found["word"].lower()
     secret_word = word.startswith(_PASSWORDS)
+    if (secret_word or word == "secret") and _holds_phrase(head, found, value):
+        return True
     if found.re is _APART and not _OPTION.search(head):
         # What only follows a word has to be a password by itself.
         return secret_word and is_drawn(value)
@@ -180,8 +193,32 @@ def _fits_name(head: str, found: re.Match[str], value: str) -> bool:
     if word != "key" or _STRONG_KEY.search(head):
         random = looks_random(value, 8, 12 if word == "token" and "_" in value else 6)
         strong = word == "secret" and is_strong(value) and not is_term(value)
-        return random or strong or bool(_HASH_OR_ID.fullmatch(value))
+        return random or strong or bool(_HASH_OR_ID.fullmatch(value)) or _fits_simple_key(head, found, value)
     return looks_random(value, _LONG) and not _HASH_OR_ID.fullmatch(value) and not _HARMLESS_KEY.search(head)
+
+
+def _holds_phrase(head: str, found: re.Match[str], value: str) -> bool:
+    """Tell whether a value is a password of several words, quoted from beginning to end."""
+    if not found["quote"] or " " not in value or found["tail"].strip(_ENDING) or _TEXT_OF.search(head):
+        return False
+    closed = found.string.startswith(found["quote"], found.end("quoted"))
+    return closed and is_phrase(value, written=_is_setting(head, found))
+
+
+def _is_setting(head: str, found: re.Match[str]) -> bool:
+    """Tell whether the name is one of an environment file, with its value right behind the sign: `API_KEY=`."""
+    at = found.end("tail")
+    directly = found.string.startswith("=", at) and not found.string[at + 1].isspace()
+    return directly and found["word"].isupper() and _SETTING.search(head) is not None
+
+
+def _fits_simple_key(head: str, found: re.Match[str], value: str) -> bool:
+    """Tell whether a key that is not random is one of groups, or of a word and a number where nothing else stands."""
+    if found["tail"].strip(_ENDING):
+        return False
+    element = found.string.startswith(">", found.end("tail"))
+    literal = element or _is_setting(head, found) or _KEY_HEADER.search(head)
+    return is_grouped(value) or bool(literal and is_numbered(value))
 
 
 def _fits_password(head: str, found: re.Match[str], value: str) -> bool:
@@ -191,7 +228,7 @@ def _fits_password(head: str, found: re.Match[str], value: str) -> bool:
         return False
     if found["word"] == "PWD" and _FOLDER.fullmatch(value):
         return False  # the working directory of a shell
-    written = bool(found["quote"]) or found["word"].isupper()
+    written = bool(found["quote"]) or found["word"].isupper() or "ansible_" in head
     ending = _ENDING + "sS" if found["quote"] else _ENDING
     return _is_password(value, exact=not found["tail"].strip(ending), written=written)
 

@@ -33,6 +33,7 @@ _BEFORE: Final[Mapping[str, str]] = MappingProxyType(
         r"net user": r"[ \t]+\S+[ \t]+(?![/*])",
         r"(?:smb|rpc)client|smbmap|net rpc": rf"{_ANY}-U[ \t]*[\"']?[\w.\\/@-]+%",
         r"[xw]l?freerdp3?": rf"{_ANY}/p:",
+        r"requirepass|masterauth|(?:root|bind_?)pw|bindpasswd": r"[ \t]+(?=\S*[0-9])",
         r"openssl": rf"{_ANY}-pass(?:in|out)?[ \t]+[\"']?pass:",
         r"echo": rf"[ \t]+(?:-n[ \t]+)?(?:{_PIPED}(?:sudo[ \t]+-S|[^\n|]{{0,100}}--(?:password-)?stdin))"
         rf"|[\"']?[\w.-]+:{_PIPED}(?:sudo[ \t]+)?chpasswd))",

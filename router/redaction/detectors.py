@@ -21,6 +21,7 @@ from router.redaction.phones import Phones
 from router.redaction.presidio import PAPERS
 from router.redaction.scanning import Marked, MarkedDetectors
 from router.redaction.spans import TYPE_NAME, Detector, Span, find_spans
+from router.redaction.sql_statements import SqlStatements
 from router.redaction.token_shapes import TokenShapes
 from router.redaction.user_rules import NAME, PATH, Sifted, SiftedMarked
 from router.redaction.vendor_keys import TelegramTokens, VendorKeys
@@ -99,6 +100,7 @@ def built_in_detectors(without_vendors: Collection[str] = ()) -> tuple[Marked, .
         UrlCredentials(),
         NamedSecrets(),
         CommandLines(),
+        SqlStatements(),
         Emails(),
         PaymentCards(),
         Ibans(),

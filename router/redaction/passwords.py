@@ -57,6 +57,25 @@ _TERM: Final = re.compile(
     re.ASCII,
 )
 
+_PHRASE: Final = re.compile(r"[\w!?#%&*+@^~§€'\u2019-]{1,24}(?: [\w!?#%&*+@^~§€'\u2019-]{1,24}){1,4}")
+_PLAIN_WORDS: Final = re.compile(r"[a-z]+(?: [a-z]+){2,4}")
+# What forms, their errors and their help say of a password.
+_ABOUT: Final = re.compile(
+    rf"{LATIN}|secret|token|credential|\b(?:key|api|a|and?|are|at|be|by|can|char(?:acter)?s?|choose|confirm|contains?"
+    r"|current|digits?|empty|enter|error|expired|fail(?:ed|s|ure)?|field|for|forg[eo]t\w*|from|generated?|has|have|here"
+    r"|hidden|if|in|incorrect|invalid|is|it|least|length|letters?|level|long|match\w*|max\w*|min\w*|missing|must|new|no|not|of"
+    r"|old|on|optional|or|page|please|re-?enter|repeat|required|reset|retype|same|section|set|short|should|show|step|stored"
+    r"|strong|than|the|this|to|too|try|type|update|used?|user\w*|valid|version|via|weak|with|wrong|you|your"
+    r"|bitte|ein\w*|falsch\w*|für|geben|(?:un)?gültig\w*|ist|lang|mindestens|muss|neue[rs]?|oder|und|vergessen"
+    r"|wiederhol\w*|zeichen|ziffern|au|caract\w+|de|doit|du|entrez|les?|la|moins|nouveau|oubli\w*|saisi\w*|votre|al"
+    r"|debe|el|introdu\w*|menos|nuev[ao]|olvid\w*|su|tu)\b",
+    re.IGNORECASE,
+)
+_TWO_DIGITS: Final = re.compile(r"[0-9]{2}")
+_GROUPED: Final = re.compile(r"[A-Za-z0-9]{3,8}(?:-[A-Za-z0-9]{3,8}){2,7}")
+_NUMBERED: Final = re.compile(r"(?=.{8,32}\Z)[A-Za-z]{4,}[_-]?[0-9]{2,}[A-Za-z]*[!?#]?")
+_MIXED: Final = re.compile(r"(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])")
+
 
 def looks_like_password(value: str) -> bool:
     """Tell whether a value that nothing quotes looks like a password, and like no word, number, name or term."""
@@ -69,6 +88,28 @@ def looks_like_password(value: str) -> bool:
         return core.isascii() and not (core.islower() or core.isupper() or core.istitle()) and _is_drawn(core)
     letters = sum(map(str.isalpha, core))
     return letters > 0 and (any(map(str.isdigit, core)) or _SYMBOL.search(core) is not None)
+
+
+def is_phrase(value: str, *, written: bool = False) -> bool:
+    """Tell whether a value that quotes end is a password of two to five words, and no text about passwords.
+
+    It has a number of two digits or more; where the name is `written` as that of a setting, small words alone will do.
+    """
+    if not _PHRASE.fullmatch(value) or _ABOUT.search(value) or is_harmless(value) or is_term(value.replace(" ", "-")):
+        return False
+    letters = any(map(str.isalpha, value))
+    return letters and (_TWO_DIGITS.search(value) is not None or (written and bool(_PLAIN_WORDS.fullmatch(value))))
+
+
+def is_grouped(value: str) -> bool:
+    """Tell whether a value has groups of one length, two of them of letters and digits: `a1b2-c3d4-e5f6`."""
+    groups = value.split("-") if _GROUPED.fullmatch(value) else []
+    return len({len(group) for group in groups}) == 1 and sum(bool(_MIXED.match(group)) for group in groups) > 1
+
+
+def is_numbered(value: str) -> bool:
+    """Tell whether a value is a word with a number behind it, and none of what is said about secrets."""
+    return bool(_NUMBERED.fullmatch(value)) and looks_like_password(value) and not _ABOUT.search(value)
 
 
 def is_strong(value: str) -> bool:

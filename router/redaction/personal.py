@@ -15,6 +15,11 @@ _NOBODY: Final = re.compile(r"^git$|(?:^|[._-])(?:fake|dummy|noreply|no-reply)$"
 _EDGE: Final = "'.%+-"
 _DOMAIN: Final = re.compile(r"(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}" + END)
 _IN_URL: Final = re.compile(r"://[^\s/?#]{0,512}\Z")
+# Endings of files that are no top-level domain: `logo@2x.png`, while `ann@firm.com.pdf` has an address in it.
+_FILE: Final = re.compile(
+    r"(?:[\w-]+|[0-9]\.[0-9]+x)\.(?:avif|bmp|css|gif|heic|ico|jpe?g|js|json|jsx|less|mjs|pdf|png|scss|svg|tgz|tiff?|ts|tsx|webp|xml|ya?ml)",
+    re.IGNORECASE,
+)
 
 _CARD: Final = re.compile(
     # Digits of a longer number, a decimal fraction or a hash are no card.
@@ -29,26 +34,28 @@ _ISSUED: Final = re.compile(
 
 
 class Emails:
-    """Finds e-mail addresses."""
+    """Finds e-mail addresses, also as a URL writes them: `ann%40firm.de`."""
 
-    marks = "@"
+    def __init__(self) -> None:
+        self.marks = "@|%40"
+        self._signs = Scan(self.marks)
 
     def find(self, text: str) -> Iterator[Span]:
-        """Yield addresses; neither `git@host:path` nor the credentials of a URL are any."""
+        """Yield addresses; neither `git@host:path`, `logo@2x.png` nor the credentials of a URL are any."""
         end = 0
-        at = text.find("@")
-        while at >= 0:
+        for at, after in self._signs.spans(searchable(text)):
             start = _start_of_local(text, end, at)
-            domain = _DOMAIN.match(text, at + 1)
+            domain = _DOMAIN.match(text, after)
             if (
                 domain
                 and start < at
+                and not _FILE.fullmatch(domain[0])
+                and (text[at] == "@" or domain[0].index(".") > 1)  # `%40s.log` is a format
                 and not _NOBODY.search(text[start:at])
                 and not _IN_URL.search(text[max(end, start - 512) : start])
             ):
                 end = domain.end()
                 yield Span(start, end, "PIIEMAIL", "email")
-            at = text.find("@", at + 1)
 
 
 class PaymentCards:

@@ -14,10 +14,13 @@ from router.redaction.scanning import Scan, searchable
 from router.redaction.spans import Span
 
 _NUMBER: Final = re.compile(
-    r"(?<![\w.,/$#+-])(?<!\d[ :])(?:(?<!\()|(?![0-9]{1,5}\)))(?P<plus>\+|00(?=[1-9]))?[ -]?"
+    # Behind a comma, as in a row of a table, it says itself where it is from.
+    r"(?<![\w./$#+-])(?:(?<!,)|(?=\+[1-9](?:[ ().-]{0,2}[0-9]){9}|00[1-9][0-9]{0,2} [0-9][0-9 ]{5}))"
+    r"(?<!\d[ :])(?:(?<!\()|(?![0-9]{1,5}\)))(?P<plus>\+|00(?=[1-9]))?[ -]?"
     # Possessive: a long run of digits can be cut into groups in a quarter of a million ways.
     r"(?P<digits>\(?\+?[0-9]{1,5}+\)?(?:[ .\-/]{0,2}\(?[0-9]{1,6}+\)?){1,6})"
-    r"(?P<extension>[ ,]{0,2}(?:x|ext\.?|extension)[ .]?[0-9]{1,5})?(?![\w:@%$]|[.,/-][0-9]|-[A-Z0-9]{2})",
+    r"(?P<extension>[ ,]{0,2}(?:x|ext\.?|extension)[ .]?[0-9]{1,5})?"
+    r"(?![\w:@%$]|(?(plus)[./-]|[.,/-])[0-9]|-[A-Z0-9]{2})",
     re.ASCII,
 )
 _AMERICAN: Final = re.compile(r"(?:1[-. ])?\(?[2-9][0-9]{2}\)?[-. ]?[0-9]{3}[-. ][0-9]{4}")
@@ -30,7 +33,11 @@ _DATE: Final = re.compile(
 _BEFORE: Final = Scan(
     r"(?i:(?:phone|mobile|cell(?:phone|ular)?|\btel|telephone|telefon|handy|t[e?]l[e?]phone|\bfax|\bdesk|whats ?app"
     r"|signal|landline|hotline|\bdial|\bcall(?:ed|ing)?\b|\btext(?:ed|ing)?\b|\bring\b|\bsms\b|answering|contact"
-    r"|messages?|reach(?:ed)?|registered|number)[^0-9\n]{0,24}\n?[^0-9\n]{0,4}$)"
+    r"|messages?|reach(?:ed)?|registered"
+    # What is numbered stands before the word: "order number" tells of no person.
+    r"|(?:^|[^a-z \t_-]|\b(?:a|account|at|customer|direct|emergency|employee|following|her|his|home|identity|insurance"
+    r"|its|licen[cs]e|member|my|new|office|old|on|our|passport|patient|personal|private|same|security|tax|the|their|this|to"
+    r"|work|wrong|your))[ \t]*numbers?)[^0-9\n]{0,24}\n?[^0-9\n]{0,4}$)"
 )
 _GROUP: Final = re.compile("[0-9]{2}")
 _AFTER: Final = re.compile(r"[ ,(-]{1,3}(?:office|mobile|cell|fax|home|work|desk|phone|tel)\b", re.IGNORECASE)

@@ -12,7 +12,15 @@ from itertools import zip_longest
 from typing import Final
 
 from router.redaction.assignments import names_no_secret
-from router.redaction.passwords import FOREIGN, LATIN, closing_size, is_drawn, is_harmless, looks_like_password
+from router.redaction.passwords import (
+    FOREIGN,
+    LATIN,
+    closing_size,
+    is_drawn,
+    is_harmless,
+    is_phrase,
+    looks_like_password,
+)
 from router.redaction.spans import Span
 
 _NOUN: Final = re.compile(rf"(?:{LATIN})\w{{0,8}}(?:['\u2019]s(?=[ \t]))?(?![\w(])", re.IGNORECASE)
@@ -27,8 +35,8 @@ _LABEL: Final = re.compile(rf"(?:{_BOTH}|{_EITHER}[ \t]?(?:pass[a-z]*|pwd?|kennw
 # A clause is a piece of a line, without what only code has; a full stop ends it before a space.
 _CLAUSE: Final = re.compile(r"(?:[-=]>|[^\n;{}<>|=.]|\.(?=\S)){0,100}")
 _VERB: Final = re.compile(
-    r"[ \t](?:is|was|are|ist|war|sind|lauten?|lautete[nt]?|lautet|hei(?:ß|ss)t|est|était|sont|es|era|son|é|è|sono|são"
-    r"|là|är|er|var|on|jest|brzmi|to|auf|je|zní)(?:[ \t]{0,2}:)?[ \t]{1,4}"
+    r"[ \t](?:is|was|are|ist|war|sind|lauten?|lautete[nt]?|lautet|(?:es[ \t])?hei(?:ß|ss)t|est|était|sont|es|era|son|é"
+    r"|è|sono|são|c['\u2019]est|là|är|er|var|on|jest|brzmi|to|auf|je|zní)(?:[ \t]{0,2}:)?[ \t]{1,4}"
     r"|[ \t]{0,2}(?::(?!//|:)\*{0,2}|[-=]>|→|\uff1a)[ \t]{0,8}|[ \t][-\u2013\u2014][ \t]"
 )
 _CHANGE: Final = re.compile(r"chang|\bset|reset|updat|rotat|änder|setz|stell|cambi|modif", re.IGNORECASE)
@@ -36,11 +44,15 @@ _TO: Final = re.compile(r"[ \t]+(?:to|auf)[ \t]+")
 _AROUND: Final = 40
 _PLAIN: Final = re.compile(r"[ \t]+(?:je|er|on|var)[ \t]+")  # what other languages have as other words
 _ENGLISH: Final = re.compile(r"pass|pw|cred|log", re.IGNORECASE)
-_SURE: Final = re.compile(r"[ \t](?:lautete?|hei(?:ß|ss)t|brzmi|zní)\b")
+_SURE: Final = re.compile(r"[ \t](?:lautete?|(?:es[ \t])?hei(?:ß|ss)t|brzmi|zní)\b")
 _WORDS: Final = re.compile(r"(?:[ \t]+[(\[\"'`]?[\w@.'\u2019+-]+[)\]\"'`]?){0,8}[ \t]*")
 _QUOTED: Final = re.compile(
     r"""(?P<quote>\*\*|["'`])(?P<value>(?![)\]},;])(?:(?!(?P=quote))[^\s\\]){4,128})(?P=quote)"""
     r"""|[„“«\u2018「『]\s?(?P<typeset>[^\s“”»\u2019」』]{4,128})\s?[“”»\u2019」』]"""
+)
+_SPACED: Final = re.compile(
+    r"""(?P<quote>["'`])(?P<value>(?:(?!(?P=quote))[^\n\\]){4,64})(?P=quote)"""
+    r"""|[„“«\u2018「『]\s?(?P<typeset>[^\n„“”«»\u2018\u2019「」『』]{4,64}?)\s?[“”»\u2019」』]"""
 )
 # What prose does not quote ends with a space; signs that no password ends with belong to the sentence.
 _BARE: Final = re.compile(
@@ -124,6 +136,8 @@ def _value_at(text: str, verb: re.Match[str]) -> tuple[int, int] | None:
         group = "value" if quoted["quote"] else "typeset"
         word = not (_WORD.search(verb[0]) or looks_like_password(quoted[group]))
         return None if word or is_harmless(quoted[group]) else quoted.span(group)
+    if phrase := _phrase_at(text, start):
+        return phrase
     bare = _bare_at(text, start)
     if bare and (looks_like_password(text[slice(*bare)]) or (sure and _CLAUSE_END.match(text, bare[1]))):
         return bare
@@ -145,6 +159,8 @@ def _beside(text: str, noun: re.Match[str]) -> tuple[int, int] | None:
         return None
     if (quoted := _QUOTED.match(text, gap.end())) and quoted["quote"]:
         return quoted.span("value") if looks_like_password(quoted["value"]) else None
+    if phrase := _phrase_at(text, gap.end()):
+        return phrase
     value = _bare_at(text, gap.end())
     if value is None:
         return None
@@ -162,6 +178,13 @@ def _in_pair(text: str, start: int) -> tuple[int, int] | None:
     said = text[slice(*value)]
     sure = pair["verb"] is not None and not pair["between"].isspace()
     return value if (sure and len(said) >= _SHORTEST and looks_like_password(said)) or _is_drawn(said) else None
+
+
+def _phrase_at(text: str, start: int) -> tuple[int, int] | None:
+    """Return the password of several words that quotes hold."""
+    quoted = _SPACED.match(text, start)
+    group = "value" if quoted and quoted["quote"] else "typeset"
+    return quoted.span(group) if quoted and is_phrase(quoted[group]) else None
 
 
 def _bare_at(text: str, start: int) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ _LONGEST_PATH: Final = 1024
 
 
 class NameList:
-    """Finds names that a user listed, as whole words in any letter case."""
+    """Finds names that a user listed, as whole words in any letter case; a blank in one is any run of white space."""
 
     def __init__(self, names: Iterable[str]) -> None:
         longest_first = sorted({name.strip() for name in names if name.strip()}, key=lambda name: (-len(name), name))
@@ -28,7 +28,7 @@ class NameList:
         options = re2.Options()
         options.log_errors = False
         try:
-            self._names = re2.compile(f"(?i:{'|'.join(map(re2.escape, longest_first))})", options)
+            self._names = re2.compile(f"(?i:{'|'.join(map(_spaced, longest_first))})", options)
         except re2.error as error:
             size = sum(map(len, longest_first))
             raise ConfigError(
@@ -87,6 +87,10 @@ class SiftedMarked(Sifted):
         super().__init__(detector, off, allowed)
         self.marks = detector.marks
         self.everywhere = getattr(detector, "everywhere", False)
+
+
+def _spaced(name: str) -> str:
+    return r"[\s\x{a0}]+".join(map(re2.escape, name.split()))
 
 
 def _expression(glob: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from router.redaction.randomness import is_named_filler, is_repeated, surprise
 from router.redaction.scanning import Scan, searchable
-from router.redaction.spans import END, START, Span
+from router.redaction.spans import END, START, Span, merge
 
 _WRITTEN: Final = -0.4  # bits a character; nineteen of twenty words and identifiers have fewer, a random one in 10^4
 _PIECE: Final = re.compile("[A-Za-z0-9]+")
@@ -101,6 +101,8 @@ VENDOR_KEYS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "jwt": ("eyJ", r"(?<![_-]eyJ)[\w-]{10,}+(?:\.[\w-]+){1,4}"),
     }
 )
+_AWS_SECRET: Final = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])")
+_NEAR: Final = 160
 _TELEGRAM: Final = re.compile(r":(?<=[0-9]{8}:)[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])")
 
 
@@ -120,8 +122,11 @@ class VendorKeys:
             re.ASCII,
         )
 
-    def find(self, text: str) -> Iterator[Span]:
-        """Yield keys; words behind a prefix (`sk-learn-...`), examples and pieces of base64 are none."""
+    def find(self, text: str) -> list[Span]:
+        """Return keys; words behind a prefix (`sk-learn-...`), examples and pieces of base64 are none."""
+        return merge(self._found(text))
+
+    def _found(self, text: str) -> Iterator[Span]:
         end = 0
         for place, _ in self._prefixes.spans(searchable(text)):
             if place < end:
@@ -133,6 +138,8 @@ class VendorKeys:
             shown = is_written(key.group()) or is_named_filler(key.group()) or _ELIDED.match(text, end)
             if not (shown or _inside_base64(text, start, end)):
                 yield Span(start, end, "SECRET", f"{key.lastgroup}-key")
+                if key.lastgroup == "aws":
+                    yield from _secrets_of_aws(text, start, end)
 
 
 def is_written(value: str) -> bool:
@@ -149,6 +156,15 @@ def is_written(value: str) -> bool:
         return True
     mixed = any(_MIXED.search(one) for one in pieces)
     return surprise(piece) < _WRITTEN * len(piece) and piece.isalpha() and not mixed
+
+
+def _secrets_of_aws(text: str, start: int, end: int) -> Iterator[Span]:
+    """Yield what looks like the secret of an access key id, near it: forty characters of base64."""
+    for found in _AWS_SECRET.finditer(text, max(0, start - _NEAR), end + _NEAR):
+        value = found[0]
+        kinds = (str.islower, str.isupper, str.isdigit)
+        if all(any(map(kind, value)) for kind in kinds) and surprise(value) > 0 and not is_named_filler(value):
+            yield Span(found.start(), found.end(), "SECRET", "aws-secret")
 
 
 def _inside_base64(text: str, start: int, end: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -93,6 +94,31 @@ def test_any_value_is_found_plain_and_within_json_twice_over(value, around):
         json.dumps(json.dumps(plain, ensure_ascii=False), ensure_ascii=False),
     ):
         assert quoting([value]).search(text), text
+
+
+LONG_NAME = "Wolfgang Müßig-Ölmann"
+SPELLINGS = (
+    LONG_NAME,
+    LONG_NAME.upper(),
+    LONG_NAME.casefold(),
+    unicodedata.normalize("NFD", LONG_NAME),
+    unicodedata.normalize("NFD", LONG_NAME.upper()),
+    LONG_NAME.replace("W", "\N{FULLWIDTH LATIN CAPITAL LETTER W}"),
+    LONG_NAME.replace(" ", "\u00a0"),
+)
+
+
+@pytest.mark.parametrize("asked", SPELLINGS)
+@pytest.mark.parametrize("said", SPELLINGS)
+def test_a_name_is_found_in_any_unicode_form_and_letter_case(asked, said):
+    for text in (said, json.dumps({"x": said}), json.dumps(json.dumps(said)), json.dumps(json.dumps({"x": said}))):
+        assert quoting([asked]).search(f"to {text}, please"), text
+    assert not quoting([asked]).search("Wolfgang Mussig-Olmann")
+
+
+def test_a_character_beyond_the_first_plane_is_found_escaped_too():
+    assert quoting(["\N{DESERET SMALL LETTER LONG I}xy"]).search(json.dumps("\N{DESERET CAPITAL LETTER LONG I}XY"))
+    assert not quoting(["\N{DESERET SMALL LETTER LONG I}xy"]).search(json.dumps("\ud801xy"))
 
 
 def test_a_name_of_a_client_or_workflow_is_counted_as_it_stays(stocked, database):

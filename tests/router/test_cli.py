@@ -156,6 +156,7 @@ def test_feedback_is_recorded(call: Callable[..., Result], tmp_path: Path) -> No
     assert call("feedback", name)[0] == 2
     assert call("feedback", name, "--accept", "--reject")[0] == 2
     assert call("feedback", "nope", "--accept")[0] == 3
+    assert call("feedback", name[:-1], "--accept") == (0, f"{name} is recorded as accepted\n", "")
 
 
 @pytest.mark.parametrize(
@@ -302,6 +303,18 @@ def test_ctrl_c_ends_a_command_with_130(home: Path, upstream: Upstream, tmp_path
     assert child.returncode == 130
     assert b"Traceback" not in err
     assert out == b""
+
+
+@pytest.mark.parametrize("hints", [{"lane": "nonsense"}, {"data-class": "clinet"}])
+def test_a_bad_hint_in_a_file_exits_as_a_bad_option_does(
+    call: Callable[..., Result], tmp_path: Path, hints: dict[str, str]
+) -> None:
+    body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "x"}], "metadata": hints}
+    (tmp_path / "request.json").write_text(json.dumps(body), encoding="utf-8")
+    code, out, err = call("explain", str(tmp_path / "request.json"))
+
+    assert (code, out) == (2, "")
+    assert next(iter(hints.values())) in err
 
 
 def test_a_file_that_is_not_there_is_not_explained_as_a_text(call: Callable[..., Result]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from registry.entities import EvidenceType, Lane, PromptTrim, Status
-from registry.errors import UpstreamError
+from registry.errors import UnknownModelError, UpstreamError
 from registry.settings import LocalSettings, PolicySettings, Settings, UpstreamSettings
 from router.dialects.embeddings import Embeddings
 from router.exchange import CollectingWire, CutStreamError, Incoming, TurnError
@@ -64,6 +64,22 @@ def test_embeddings_of_the_bases_own_model_are_asked_for_as_embeddings(tmp_path:
 
             assert made.private.requests == [{"model": "llama", "input": "hello"}]
             assert wire.body == raw
+
+    run(scene())
+
+
+def test_the_bare_name_of_a_base_that_no_upstream_lists_is_served_here_and_a_likeness_by_nobody(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with world(tmp_path, settings({"models": ()})) as made:
+            await made.ask(ask("Plan the move.", model="llama"))
+            (one,) = made.interactions()
+            for likeness in ("llama:70b", "mine", "local_private", "on-prem"):
+                with pytest.raises(UnknownModelError, match="did you mean 'local'"):
+                    await made.ask(ask(model=likeness))
+
+            assert one.intent.decision.lane is Lane.LOCAL_PRIVATE
+            assert [request["model"] for request in made.private.requests] == ["llama"]
+            assert made.cloud.requests == []
 
     run(scene())
 

@@ -145,6 +145,31 @@ def test_a_hint_beside_the_metadata_is_an_error(field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"Metadata": {"data-class": "patient"}}, "Metadata.data-class"),
+        ({"meta_data": {"dataClass": "patient"}}, "meta_data.dataClass"),
+        ({"extra_body": {"data-class": "patient"}}, "extra_body.data-class"),
+        ({"extra_body": {"metadata": {"data-class": "patient"}}}, "extra_body.metadata.data-class"),
+        ({"extra_headers": {"X-ModelBreeder-Lane": "local"}}, "extra_headers.X-ModelBreeder-Lane"),
+        ({"metadata": {"tags": {"data-class": "patient"}}}, "metadata.tags.data-class"),
+    ],
+)
+def test_a_hint_in_another_field_or_deep_in_the_metadata_is_an_error(body: dict[str, Json], param: str) -> None:
+    with pytest.raises(InvalidRequestError, match="write it as metadata") as caught:
+        parse_hints([], body.get("metadata"), body)
+
+    assert caught.value.param == param
+
+
+def test_a_property_of_a_schema_may_be_called_as_a_hint_is() -> None:
+    schema = {"json_schema": {"schema": {"properties": {"data_class": {"type": "string"}}}}}
+    body: dict[str, Json] = {"response_format": schema, "metadata": {"data-class": "code", "a": {"b": {"c": 1}}}}
+
+    assert parse_hints([], body["metadata"], body) == Hints(data_class="code")
+
+
+@pytest.mark.parametrize(
     ("name", "meant"),
     [
         ("data_clas", "data-class"),

@@ -7,7 +7,7 @@ import pytest
 
 from registry.entities import Lane
 from registry.errors import UnknownModelError
-from registry.settings import UpstreamSettings
+from registry.settings import LocalSettings, UpstreamSettings
 from router.naming import Place, Target, read_place
 from router.problems import InvalidRequestError, problem_of
 from tests.router.making import run, task, world
@@ -83,7 +83,9 @@ def test_some_names_ask_for_a_place(model: str, expected: Place) -> None:
                 "auto-gpt",
                 "o3",
                 "openrouter/auto",
-                "localai",
+                "ollama-qwen3",
+                "privately",
+                "minerals-7b",
                 "lo",
                 "minerva",
                 "",
@@ -115,6 +117,12 @@ def test_a_vendors_name_asks_for_no_place_but_is_the_cloud_target(model: str, ta
         ("worklow:commit-type", "workflow:commit-type"),
         ("Workflow:commit-type", "workflow:commit-type"),
         ("workflow/commit-type", "workflow:commit-type"),
+        ("wf:nope", "workflow:nope"),
+        *((name, "local") for name in ("local_private", "local-private", "LocalFast", "locally", "local-model")),
+        *((name, "local") for name in ("private", "on-prem", "On_Prem", "self-hosted", "no_op", "mine")),
+        ("cloud-escalation", "cloud"),
+        ("openai", "openai/MODEL"),
+        ("mine-llama-3", "mine/llama-3"),
     ],
 )
 def test_a_name_that_is_nearly_one_of_ours_is_refused_with_the_one_that_was_meant(model: str, meant: str) -> None:
@@ -122,6 +130,29 @@ def test_a_name_that_is_nearly_one_of_ours_is_refused_with_the_one_that_was_mean
         place(model)
 
     assert f"did you mean '{meant}'?" in str(caught.value)
+
+
+OWN_BASE = LocalSettings(runtime="mine", base="qwen3:8b")
+
+
+def of_own_base(model: str, cloud: str = "openai/gpt-oss:120b") -> Place:
+    return read_place(model, UPSTREAMS, cloud, lambda _: False, local=OWN_BASE)
+
+
+def test_the_general_local_base_is_served_here_by_its_bare_name() -> None:
+    assert of_own_base("qwen3:8b") == Place(Target("mine", "qwen3:8b"), Lane.LOCAL_PRIVATE)
+    assert of_own_base("qwen3:8b", "openai/qwen3:8b").target == Target("mine", "qwen3:8b")
+
+
+@pytest.mark.parametrize("model", ["qwen3", "Qwen3:8B", "qwen3:14b", "QWEN-3:8b-q4_K_M"])
+def test_another_size_or_spelling_of_the_general_local_base_is_refused(model: str) -> None:
+    with pytest.raises(UnknownModelError, match="did you mean 'local'"):
+        of_own_base(model)
+
+
+@pytest.mark.parametrize("model", ["gpt-oss:120b", "qwen/qwen3-8b", "qwen3-max"])
+def test_the_model_of_the_policys_cloud_and_vendors_like_names_leave_beside_a_general_base(model: str) -> None:
+    assert of_own_base(model) == Place(Target("openai", model))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,10 @@ def test_a_next_turn_that_does_not_say_it_again_stays_too(tmp_path: Path) -> Non
                 await made.ask({"model": "cloud", "messages": later})
             assert isinstance(caught.value.cause, UnservedError)
             assert made.cloud.requests == []
-            assert made.interactions()[-1].intent.envelope.data_class == "client"
+            first, last = made.interactions()
+            assert last.intent.envelope.data_class == "client"
+            assert "'client', told earlier in this conversation, is local-only" in last.intent.decision.local_reason
+            assert "told earlier" not in first.intent.decision.local_reason
             await made.ask(task("something else"))
             assert len(made.cloud.requests) == 1
 

@@ -246,7 +246,10 @@ TRAPS = (
     "key {", "a9B.", "key: a", "hooks.a/", "http://webhook/", "password is", "login: a / ", "creds a:", "mysql -p",
     "| password |", "password,", "password:\n ", "credentials: {", "credentials: [", "kind: Secret\n", "data:\n a: b\n",
     "пароль ", "echo a|", "U2VjcmV0", "net use \\\\", "htpasswd -b a ", "password\t", "\nPassword,",
-    "\n| password | a |",
+    "\n| password | a |", "\nPasswort,", 'JWT_SECRET="a b', "password is „a b", "API_KEY=a1b2-",
+    "create user password '", "IDENTIFIED BY '", "grant ", "insert into t (password) values ('",
+    "insert into t (password,", "a%40b.", "a@2x.png",
+    ",+49 170 ", "key AKIAQ3EGRT7LMX5WZN4D ",
 )  # fmt: skip
 
 

@@ -20,6 +20,12 @@ def test_a_listed_name_is_masked_as_a_whole_word_in_any_case() -> None:
     assert sent(text, names=("Ann Müller", "José", "Ann")) == "PIINAME1, PIINAME2 and Annex; PIINAME3's or Josés"
 
 
+def test_a_blank_of_a_listed_name_is_any_run_of_white_space() -> None:
+    for between in ("  ", "\n", "\t", "\u00a0", " \r\n  "):
+        assert sent(f"ask Mirela{between}Vasquez now", names=("Mirela Vasquez",)) == "ask PIINAME1 now"
+    assert sent("ask MirelaVasquez", names=("Mirela Vasquez",)) == "ask MirelaVasquez"
+
+
 def test_the_longest_of_names_that_begin_alike_is_masked() -> None:
     assert sent("ask Ann Lee", names=("Ann", "Ann Lee")) == "ask PIINAME1"
 
