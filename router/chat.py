@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 import orjson
 
 from registry.entities import Json, Usage
-from registry.prompting import text_of
 from router.problems import InvalidRequestError
 
 DONE_FRAME = b"data: [DONE]\n\n"
@@ -48,16 +47,6 @@ def outgoing_body(body: JsonObject, model: str, metadata: Json) -> JsonObject:
         options = body.get("stream_options")
         sent["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     return sent
-
-
-def last_user_text(messages: Iterable[Json]) -> str:
-    """Return the text of the last user message, empty where there is none."""
-    texts = [
-        text_of(message.get("content")) or ""
-        for message in messages
-        if isinstance(message, dict) and message.get("role") == "user"
-    ]
-    return texts[-1] if texts else ""
 
 
 def answer_text(response: Json) -> str | None:

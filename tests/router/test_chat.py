@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
-
 from registry.entities import Usage
-from router.chat import answer_text, completion, last_user_text, model_list, outgoing_body
+from router.chat import answer_text, completion, model_list, outgoing_body
 from tests.router.making import NOON, task
 
 
@@ -19,17 +17,6 @@ def test_an_upstream_gets_its_model_name_and_always_counts_its_tokens() -> None:
     assert "stream_options" not in plain
     assert plain["metadata"] == {"user": "7"}
     assert body["stream_options"] == {"other": 1}
-
-
-def test_the_last_user_text_may_stand_in_parts() -> None:
-    turns: list[Any] = [
-        {"role": "user", "content": "first"},
-        {"role": "assistant", "content": "no"},
-        {"role": "user", "content": [{"type": "text", "text": "se"}, {"type": "text", "text": "cond"}]},
-    ]
-
-    assert last_user_text(turns) == "second"
-    assert last_user_text([]) == ""
 
 
 def test_an_answer_reads_back_as_written() -> None:
